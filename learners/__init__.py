@@ -1,0 +1,1 @@
+"""Learners learn a policy and a value. torch; no Numba, no environment code."""

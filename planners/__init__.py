@@ -1,0 +1,1 @@
+"""Planners decide by search. NumPy and Numba; no torch, no environment code."""

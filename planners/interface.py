@@ -1,0 +1,82 @@
+"""What a planner is given and what it gives back. Shapes: B environments, K candidates, H horizon."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from planners.noise import Noise
+
+State = Any  # opaque to a planner: only the world model that made it reads it
+Carry = Any  # a planner's warm start, passed from decision to decision
+
+
+class WorldModel(Protocol):
+    """Predicts. `world_models.simulator.Simulator` is the truth; learned models have the same face."""
+
+    def rollout(self, state: State, plans: np.ndarray) -> tuple[np.ndarray, np.ndarray, State]:
+        """Rewards [B, K, H], continuation [B, K, H] and the last states of plans [B, K, H, A].
+
+        The reward after a termination is 0; a plan on which the model diverges has NaN rewards.
+        """
+        ...
+
+    def features(self, state: State) -> np.ndarray:
+        """What a policy or value sees of a state, [..., F]."""
+        ...
+
+
+class Prior(Protocol):
+    """A policy and a value; of a learner, or the broad one of `learners.null`."""
+
+    def sample(self, features: np.ndarray, noise: Noise) -> np.ndarray:
+        """Actions [B, A] for features [B, F]."""
+        ...
+
+    def value(self, features: np.ndarray) -> np.ndarray:
+        """Values [N] of features [N, F]."""
+        ...
+
+    @property
+    def has_value(self) -> bool:
+        """False where the value is 0 everywhere, so that a planner need not ask for it."""
+        ...
+
+
+@dataclass
+class Plan:
+    """A decision.
+
+    Attributes:
+      action: [B, A], to be executed now.
+      actions: [B, H, A], the sequence that `action` begins.
+      value: [B], the predicted return of `actions` over the horizon (with the terminal value).
+      statistics: Named numbers about the search, for the metrics.
+    """
+
+    action: np.ndarray
+    actions: np.ndarray
+    value: np.ndarray
+    statistics: dict[str, float] = field(default_factory=dict)
+
+
+class Planner(Protocol):
+    """Decides by search.
+
+    Attributes:
+      plan_every: Control steps between two plans: 1, or the latency in control steps.
+      late: Whether a plan begun at step t is ready only at step t + plan_every.
+    """
+
+    plan_every: int
+    late: bool
+
+    def init(self, batch: int) -> Carry:
+        """The warm start of the first decision of an episode."""
+        ...
+
+    def plan(
+        self, model: Any, prior: Prior, state: State, carry: Carry, noise: Noise
+    ) -> tuple[Plan, Carry]:
+        """Decide in `state`."""
+        ...

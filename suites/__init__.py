@@ -1,0 +1,1 @@
+"""Tasks, the command line, evaluation and records: the only package that knows all three axes."""

@@ -1,0 +1,1 @@
+"""Tasks: DM Control in compiled code, and your own."""

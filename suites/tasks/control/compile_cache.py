@@ -1,0 +1,32 @@
+"""Where compiled code is kept.
+
+Numba looks only at the file that defines a function to decide whether its cached machine code is
+stale, so a change to a helper in another file would go unnoticed. Here the cache lies in a folder
+named after the sources and the versions of everything that is compiled in.
+"""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import llvmlite
+import mujoco
+import numba
+
+_SOURCES = Path(__file__).resolve().parents[3]
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for version in (sys.version, numba.__version__, llvmlite.__version__, mujoco.__version__):
+        digest.update(version.encode())
+    for folder in ("suites/tasks", "planners"):
+        for path in sorted((_SOURCES / folder).rglob("*.py")):
+            digest.update(str(path).encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    _home = os.environ.get("XDG_CACHE_HOME", os.path.join(os.path.expanduser("~"), ".cache"))
+    numba.config.CACHE_DIR = os.path.join(_home, "plan-or-learn", _digest())

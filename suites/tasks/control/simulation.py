@@ -1,0 +1,212 @@
+"""B copies of a task's physics, and rollouts of plans from any state: compiled, or in Python."""
+
+import copy
+import ctypes
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numba import cfunc, types
+
+from suites.errors import UserError
+from suites.tasks.control import kernels
+from suites.tasks.control.physics import STATE, make_table
+from suites.tasks.control.source import Source
+from suites.tasks.control.twin import Twin
+
+
+_PARTS_PER_THREAD = 4  # plans differ in cost (contacts), so more parts than threads
+
+
+@dataclass(frozen=True)
+class Cheaper:
+    """Physics for planning that costs less than the true one.
+
+    Attributes:
+      substeps: Physics steps per control step; fewer means a longer timestep. None: as the task.
+      iterations: Cap on the constraint solver's iterations. None: as the task.
+      ls_iterations: Cap on those of its line search. None: as the task.
+    """
+
+    substeps: int | None = None
+    iterations: int | None = None
+    ls_iterations: int | None = None
+
+
+@cfunc(types.void(types.intp), cache=True)
+def _silent(message):
+    pass
+
+
+def silence_divergence() -> None:
+    """MuJoCo writes a log file for each diverging candidate; the kernels count its warnings."""
+    library = ctypes.CDLL(None)
+    try:
+        handler = ctypes.c_void_p.in_dll(library, "mju_user_warning")
+    except ValueError:
+        return
+    handler.value = _silent.address
+
+
+def state_size(model: mujoco.MjModel, model_fields: tuple[str, ...]) -> tuple[int, int]:
+    """Sizes of MuJoCo's integration state, and of a whole state row."""
+    integration = mujoco.mj_stateSize(model, STATE)
+    extra = sum(getattr(model, name).size for name in model_fields)
+    return integration, integration + model.nsensordata + extra
+
+
+class Simulation:
+    """`n` environments in compiled code, on a pool of threads.
+
+    Each has its own `MjData`, and its own `MjModel` where resets write to it. The result of a call
+    does not depend on the number of threads: work is split by environment or plan, and each is
+    computed from its own state alone.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        twin: Twin,
+        n: int,
+        observation_size: int,
+        threads: int = 1,
+        cheaper: Cheaper | None = None,
+    ):
+        silence_divergence()
+        self.source, self.twin, self.n, self.threads = source, twin, n, threads
+        self.observation_size = observation_size
+        self.model, self.substeps = _variant(source, cheaper or Cheaper())
+        self.rk4 = bool(self.model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4)
+        self.action_size = int(self.model.nu)
+        self.integration_size, self.state_size = state_size(self.model, twin.model_fields)
+        terminated = twin.terminated.address if twin.terminated else 0
+        self.functions = (twin.observe.address, twin.reward.address, terminated)
+        own = bool(twin.model_fields)
+        self.models = [copy.copy(self.model) if own else self.model for _ in range(n)]
+        self.datas = [mujoco.MjData(model) for model in self.models]
+        self.tables = np.stack(
+            [
+                make_table(model, data, twin.model_fields)
+                for model, data in zip(self.models, self.datas, strict=True)
+            ]
+        )
+        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+
+    def read(self) -> np.ndarray:
+        """States of the environments, [n, S]."""
+        rows = np.empty((self.n, self.state_size))
+        kernels.read_states(self.tables, self.integration_size, rows)
+        return rows
+
+    def write(self, which: np.ndarray, rows: np.ndarray) -> None:
+        """Set the states of the environments `which` [M] to `rows` [M, S]."""
+        kernels.write_states(self.tables[which], self.integration_size, rows)
+
+    def observe(self, rows: np.ndarray) -> np.ndarray:
+        """Observations [N, O] of states [N, S]. The environments' own states are lost."""
+        out = np.empty((len(rows), self.observation_size))
+        self._spread(
+            len(rows),
+            lambda worker, start, stop: kernels.observe_states(
+                self.tables[worker],
+                self.functions[0],
+                self.integration_size,
+                rows,
+                out,
+                start,
+                stop,
+            ),
+        )
+        return out
+
+    def step(
+        self, actions: np.ndarray, observations: np.ndarray, rewards: np.ndarray, ended: np.ndarray
+    ) -> None:
+        """One control step of all environments, written to [n, O], [n] and [n]."""
+        self._spread(
+            self.n,
+            lambda worker, start, stop: kernels.step_environments(
+                self.tables,
+                self.functions,
+                self.substeps,
+                self.rk4,
+                actions,
+                observations,
+                rewards,
+                ended,
+                start,
+                stop,
+            ),
+        )
+
+    def rollout(
+        self, roots: np.ndarray, root_of: np.ndarray, plans: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rewards [N, H], continuation [N, H] and last states [N, S] of plans [N, H, A].
+
+        Plan n begins in `roots[root_of[n]]`. The environments' own states are lost.
+        """
+        n, horizon = plans.shape[:2]
+        rewards, continuation = np.empty((n, horizon)), np.empty((n, horizon))
+        last = np.empty((n, self.state_size))
+        self._spread(
+            n,
+            lambda worker, start, stop: kernels.rollout(
+                self.tables[worker],
+                self.functions,
+                self.substeps,
+                self.rk4,
+                self.integration_size,
+                roots,
+                root_of,
+                plans,
+                rewards,
+                continuation,
+                last,
+                start,
+                stop,
+            ),
+        )
+        return rewards, continuation, last
+
+    def _spread(self, n: int, work) -> None:
+        """`work(worker, start, stop)` over n items; threads take parts as they get free."""
+        workers = min(self.threads, n)
+        if workers <= 1 or self._pool is None:
+            work(0, 0, n)
+            return
+        parts = min(n, _PARTS_PER_THREAD * workers)
+        edges = [n * part // parts for part in range(parts + 1)]
+        turn = itertools.count()
+
+        def serve(worker: int) -> None:
+            while (part := next(turn)) < parts:
+                work(worker, edges[part], edges[part + 1])
+
+        futures = [self._pool.submit(serve, worker) for worker in range(1, workers)]
+        serve(0)
+        for future in futures:
+            future.result()
+
+
+def _variant(source: Source, cheaper: Cheaper) -> tuple[mujoco.MjModel, int]:
+    """The source's model, or a copy with cheaper physics; and its physics steps per control step."""
+    if cheaper == Cheaper():
+        return source.model, source.substeps
+    model = copy.copy(source.model)
+    substeps = source.substeps
+    if cheaper.substeps is not None:
+        if not 1 <= cheaper.substeps <= source.substeps:
+            raise UserError(
+                f"planning physics with {cheaper.substeps} steps per control step: this task has"
+                f" {source.substeps}; choose from 1 to {source.substeps}"
+            )
+        substeps = cheaper.substeps
+        model.opt.timestep = source.model.opt.timestep * source.substeps / substeps
+    if cheaper.iterations is not None:
+        model.opt.iterations = cheaper.iterations
+    if cheaper.ls_iterations is not None:
+        model.opt.ls_iterations = cheaper.ls_iterations
+    return model, substeps

@@ -1,0 +1,182 @@
+"""A control task: B environments behind Gymnasium's `VectorEnv`, with exact snapshots."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from suites.errors import UserError
+from suites.tasks.control import kernels
+from suites.tasks.control.physics import make_table
+from suites.tasks.control.python_simulation import PythonSimulation
+from suites.tasks.control.simulation import Cheaper, Simulation
+from suites.tasks.control.source import Source, SuiteSource
+from suites.tasks.control.twin import Twin
+from suites.tasks.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole state of the environments: physics [B, S], steps [B], and each one's random stream."""
+
+    states: np.ndarray
+    steps: np.ndarray
+    randoms: list[tuple]
+
+
+class ControlTask(VectorEnv):
+    """`num_envs` environments of one task, stepped together.
+
+    Observations, actions and rewards are float64, actions in the model's own units. Autoreset is
+    Gymnasium's `SAME_STEP`: the step that ends an episode returns the first observation of the next
+    one, and the last of the old in `infos["final_obs"]` (rows where `infos["_final_obs"]`).
+
+    The environment i of `reset(seed=s)` goes through the same episodes as dm_control's with
+    `random=s + i`.
+
+    Raises:
+      UserError: where the physics diverges or the reward is not finite.
+    """
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        twin: Twin | None,
+        observation_size: int,
+        num_envs: int = 1,
+        threads: int = 1,
+    ):
+        self.num_envs = num_envs
+        self.source, self.twin = source, twin
+        self.simulation = self._simulation(num_envs, threads, None, observation_size)
+        bound = np.full(observation_size, np.inf)
+        self.facts = TaskSpec(
+            name=name,
+            observation_space=gymnasium.spaces.Box(-bound, bound, dtype=np.float64),
+            action_space=gymnasium.spaces.Box(*_control_range(source.model), dtype=np.float64),
+            control_dt=source.substeps * source.model.opt.timestep,
+            frames_per_step=source.substeps,
+            horizon=source.horizon,
+            reference={"random": 0.0, "best": float(source.horizon)},
+            compiled=twin is not None,
+        )
+        self.single_observation_space = self.facts.observation_space
+        self.single_action_space = self.facts.action_space
+        batch = gymnasium.vector.utils.batch_space
+        self.observation_space = batch(self.single_observation_space, num_envs)
+        self.action_space = batch(self.single_action_space, num_envs)
+        self._steps = np.zeros(num_envs, np.int64)
+        # Only a model that is drawn with the seed (lqr) differs from environment to environment.
+        own = isinstance(source, SuiteSource) and source.domain == "lqr"
+        self._sources = [copy.copy(source) if own else source for _ in range(num_envs)]
+        self._randoms: list[np.random.RandomState] = []
+
+    def _simulation(
+        self, n: int, threads: int, cheaper: Cheaper | None, observation_size: int
+    ) -> Simulation | PythonSimulation:
+        if self.twin is None:
+            assert isinstance(self.source, SuiteSource)
+            return PythonSimulation(self.source, n, cheaper)
+        return Simulation(self.source, self.twin, n, observation_size, threads, cheaper)
+
+    def planning_simulation(
+        self, threads: int, cheaper: Cheaper | None = None
+    ) -> Simulation | PythonSimulation:
+        """Physics of its own for a planner, with `threads` workers."""
+        size = int(np.prod(self.single_observation_space.shape))
+        return self._simulation(threads, threads, cheaper, size)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict | None = None
+    ) -> tuple[np.ndarray, dict]:
+        """Begin an episode in every environment: environment i with seed `seed + i`."""
+        if seed is not None or not self._randoms:
+            if seed is None:
+                seed = int(np.random.SeedSequence().generate_state(1)[0] % 2**31)
+            seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
+            self._randoms = [source.seed(s) for source, s in zip(self._sources, seeds, strict=True)]
+        return self._restart(np.arange(self.num_envs)), {}
+
+    def _restart(self, which: np.ndarray) -> np.ndarray:
+        """Begin an episode in some environments; their first observations [M, O]."""
+        rows = np.empty((len(which), self.simulation.state_size))
+        for row, i in zip(rows, which, strict=True):
+            self._sources[i].restart(self._randoms[i])
+            row[:] = self._source_state(self._sources[i])
+        self.simulation.write(which, rows)
+        self._steps[which] = 0
+        return self._observe(which, rows)
+
+    def _source_state(self, source: Source) -> np.ndarray:
+        if isinstance(self.simulation, PythonSimulation):
+            return self.simulation._read()
+        assert self.twin is not None
+        row = np.empty((1, self.simulation.state_size))
+        table = make_table(source.model, source.data, self.twin.model_fields)
+        kernels.read_states(table[None], self.simulation.integration_size, row)
+        return row[0]
+
+    def _observe(self, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        if isinstance(self.simulation, PythonSimulation):
+            return self.simulation.observe(rows)
+        out = np.empty((len(which), self.simulation.observation_size))
+        kernels.observe_present(self.simulation.tables[which], self.simulation.functions[0], out)
+        return out
+
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
+        """One control step of each environment with `actions` [B, A]."""
+        observations = np.empty(self.observation_space.shape)
+        rewards, terminated = np.empty(self.num_envs), np.zeros(self.num_envs, bool)
+        actions = np.ascontiguousarray(actions, np.float64)
+        self.simulation.step(actions, observations, rewards, terminated)
+        self._steps += 1
+        if not np.isfinite(rewards).all():
+            bad = int(np.flatnonzero(~np.isfinite(rewards))[0])
+            raise UserError(
+                f"{self.facts.name}: reward is {rewards[bad]} at control step"
+                f" {self._steps[bad]} of environment {bad}: the physics diverged or the reward"
+                " is not finite; check the actions and the task's reward"
+            )
+        truncated = self._steps >= self.facts.horizon
+        # As in dm_control, where the time limit comes before the task's own termination.
+        terminated &= ~truncated
+        infos: dict[str, Any] = {}
+        ended = terminated | truncated
+        if ended.any():
+            infos = {"final_obs": observations.copy(), "_final_obs": ended.copy()}
+            which = np.flatnonzero(ended)
+            observations[which] = self._restart(which)
+        return observations, rewards, terminated, truncated, infos
+
+    def snapshot(self) -> Snapshot:
+        """All that decides how the environments go on."""
+        randoms = [random.get_state() for random in self._randoms]
+        return Snapshot(self.simulation.read(), self._steps.copy(), copy.deepcopy(randoms))
+
+    def restore(self, snapshot: Snapshot) -> np.ndarray:
+        """Go back to a snapshot, exact to the bit; the observations [B, O] there."""
+        everyone = np.arange(self.num_envs)
+        self.simulation.write(everyone, snapshot.states)
+        self._steps = snapshot.steps.copy()
+        self._randoms = [np.random.RandomState() for _ in snapshot.randoms]
+        for random, state in zip(self._randoms, snapshot.randoms, strict=True):
+            random.set_state(state)
+        return self._observe(everyone, snapshot.states)
+
+
+def _control_range(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of the controls; those of an unlimited actuator are infinite."""
+    limited = model.actuator_ctrllimited.astype(bool)
+    low = np.where(limited, model.actuator_ctrlrange[:, 0], -np.inf)
+    high = np.where(limited, model.actuator_ctrlrange[:, 1], np.inf)
+    return low, high

@@ -1,0 +1,29 @@
+"""What there is to know about a task before it is stepped."""
+
+from dataclasses import dataclass
+
+import gymnasium
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """Static facts of a task.
+
+    Attributes:
+      name: As on the command line, `cheetah-run`.
+      observation_space, action_space: Of one environment.
+      control_dt: Seconds of simulated time per control step.
+      frames_per_step: Physics steps (Atari: emulator frames) per control step.
+      horizon: Control steps after which an episode is truncated.
+      reference: Scores that normalise a return to 0 (`random`) and 1 (`best`).
+      compiled: Whether reward, observation and termination run in machine code.
+    """
+
+    name: str
+    observation_space: gymnasium.spaces.Box
+    action_space: gymnasium.spaces.Box
+    control_dt: float
+    frames_per_step: int
+    horizon: int
+    reference: dict[str, float]
+    compiled: bool

@@ -1,0 +1,1 @@
+"""World models predict: the simulator itself, or what is learned of it."""
