@@ -30,3 +30,27 @@ class Noise:
     def uniform(self, *shape: int) -> np.ndarray:
         """Uniform on [0, 1), [B, *shape]."""
         return np.stack([stream.random(shape) for stream in self._streams])
+
+
+def coloured(noise: Noise, shape: tuple[int, ...], length: int, beta: float) -> np.ndarray:
+    """Gaussian noise [B, *shape, length] whose power falls as frequency^-beta; variance 1.
+
+    beta 0 is white, 1 pink, 2 red. The method of Timmer and Koenig (1995, "On generating power law
+    noise"), as in iCEM (Pinneri et al. 2020, section 3.1).
+    """
+    if beta == 0 or length == 1:
+        return noise.normal(*shape, length)
+    frequency = np.fft.rfftfreq(length)
+    frequency[0] = frequency[1]
+    scale = frequency ** (-beta / 2)
+    parts = noise.normal(2, *shape, len(frequency))
+    spectrum = (parts[:, 0] + 1j * parts[:, 1]) * scale
+    # The constant term is real, and so is the last one of an even length: twice the variance there.
+    real = [0, -1] if length % 2 == 0 else [0]
+    spectrum[..., real] = spectrum[..., real].real * np.sqrt(2)
+    power = 2 * scale**2
+    if length % 2 == 0:
+        power[-1] /= 2
+    power[0] /= 2
+    deviation = np.sqrt(2 * power.sum()) / length
+    return np.fft.irfft(spectrum, n=length) / deviation
