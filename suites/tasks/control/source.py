@@ -9,6 +9,9 @@ from typing import Any
 import mujoco
 import numpy as np
 
+# Control steps of an episode where dm_control has no limit (lqr): as many as its usual episodes.
+UNLIMITED = 1000
+
 Initialise = Callable[[mujoco.MjModel, mujoco.MjData, np.random.RandomState], None]
 
 
@@ -53,7 +56,8 @@ class SuiteSource:
         self.model: mujoco.MjModel = physics.model.ptr
         self.data: mujoco.MjData = physics.data.ptr
         self.substeps = int(self.environment._n_sub_steps)
-        self.horizon = int(np.ceil(self.environment._step_limit))
+        limit = self.environment._step_limit
+        self.horizon = int(np.ceil(limit)) if np.isfinite(limit) else UNLIMITED
 
     def seed(self, seed: int) -> np.random.RandomState:
         random = np.random.RandomState(seed)
@@ -70,8 +74,11 @@ Source = ModelSource | SuiteSource
 
 
 def load_suite(domain: str, task: str, random: np.random.RandomState) -> Any:
-    """`dm_control.suite.load`, without the noise that its import makes on a machine without a screen."""
+    """`dm_control.suite.load`, without the noise of its import on a machine without a screen."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         suite = importlib.import_module("dm_control.suite")
-        return suite.load(domain, task, task_kwargs={"random": random})
+        environment = suite.load(domain, task, task_kwargs={"random": random})
+    if task == "escape":  # its reset opens a renderer, to show it the terrain; there may be none
+        environment.physics._make_rendering_contexts = lambda: None
+    return environment

@@ -75,8 +75,10 @@ class ControlTask(VectorEnv):
         self.action_space = batch(self.single_action_space, num_envs)
         self._steps = np.zeros(num_envs, np.int64)
         # Only a model that is drawn with the seed (lqr) differs from environment to environment.
-        own = isinstance(source, SuiteSource) and source.domain == "lqr"
-        self._sources = [copy.copy(source) if own else source for _ in range(num_envs)]
+        self._sources: list[Source] = [source] * num_envs
+        self._own_models = isinstance(source, SuiteSource) and source.domain == "lqr"
+        if isinstance(source, SuiteSource) and self._own_models:
+            self._sources = [SuiteSource(source.domain, source.task) for _ in range(num_envs)]
         self._randoms: list[np.random.RandomState] = []
 
     def _simulation(
@@ -171,6 +173,11 @@ class ControlTask(VectorEnv):
         self._randoms = [np.random.RandomState() for _ in snapshot.randoms]
         for random, state in zip(self._randoms, snapshot.randoms, strict=True):
             random.set_state(state)
+        if self._own_models:  # the episodes to come need the snapshot's models too
+            for source, row in zip(self._sources, snapshot.states, strict=True):
+                assert self.twin is not None
+                table = make_table(source.model, source.data, self.twin.model_fields)
+                kernels.write_states(table[None], self.simulation.integration_size, row[None])
         return self._observe(everyone, snapshot.states)
 
 

@@ -1,0 +1,34 @@
+"""A point mass on a plane goes to the middle. Twin of `dm_control.suite.point_mass`."""
+
+import dataclasses
+
+import mujoco
+
+from suites.tasks.control.parts import distance, small_control, write
+from suites.tasks.control.physics import observation, physics, scalar
+from suites.tasks.control.rewards import gaussian
+from suites.tasks.control.twin import Twin, geom
+
+
+def easy(model: mujoco.MjModel) -> Twin:
+    mass, target = geom(model, "pointmass"), geom(model, "target")
+
+    @observation
+    def observe(table, out):
+        """Positions, then velocities."""
+        p = physics(table)
+        write(out, write(out, 0, p.qpos), p.qvel)
+
+    @scalar
+    def reward(table):
+        p = physics(table)
+        size = p.geom_size[target, 0]
+        away = distance(p.geom_xpos[mass], p.geom_xpos[target])
+        return gaussian(away, 0.0, size, size) * small_control(p.ctrl)
+
+    return Twin(observe, reward)
+
+
+def hard(model: mujoco.MjModel) -> Twin:
+    # A reset draws the directions in which the two controls push, as gains of the tendons.
+    return dataclasses.replace(easy(model), model_fields=("wrap_prm",))
