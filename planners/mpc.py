@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from planners.interface import Plan, Prior, State, WorldModel
+from planners.horizon import RecedingHorizon
+from planners.ilqg import ILQG
+from planners.interface import Plan, Planner, Prior, State, WorldModel
 from planners.noise import Noise
 from planners.sampling import SAMPLING, Gaussian, SamplingOptimizer, ranking, take
 from planners.splines import KINDS, weights
@@ -24,7 +26,7 @@ class Carry:
     elites: np.ndarray
 
 
-class MPC:
+class MPC(RecedingHorizon):
     """Receding-horizon control with a sampling optimizer.
 
     Arguments:
@@ -57,34 +59,15 @@ class MPC:
         latency: float = 0.0,
         **options: Any,
     ):
-        if not hasattr(spec.action_space, "low"):
-            raise ValueError(
-                f"planner mpc with optimizer {optimizer} needs continuous actions, and task"
-                f" {spec.name} has {spec.action_space}"
-            )
-        if horizon <= 0:
-            raise ValueError(f"planner.horizon is {horizon}: give a positive number of seconds")
+        super().__init__(spec, optimizer, horizon, min_steps, max_steps, discount, latency)
         if spline not in KINDS:
             raise ValueError(f"planner.spline is '{spline}': choose one of {', '.join(KINDS)}")
-        if latency < 0:
-            raise ValueError(f"planner.latency is {latency}: give seconds, 0 or more")
-        self.horizon = int(np.clip(round(horizon / spec.control_dt), min_steps, max_steps))
         self.optimizer = make_optimizer(optimizer, options)
         self.populations = split_budget(budget, self.horizon, self.optimizer.iterations)
         self.knots = min(knots or self.horizon, self.horizon)
-        self.discount = discount
-        self.late = latency > 0
-        self.plan_every = max(1, int(np.ceil(round(latency / spec.control_dt, 9))))
-
-        low, high = np.asarray(spec.action_space.low), np.asarray(spec.action_space.high)
-        bounded = np.isfinite(low) & np.isfinite(high)
-        self.low, self.high = low, high
-        self.middle = np.where(bounded, (low + high) / 2, 0.0)
-        self.half_range = np.where(bounded, (high - low) / 2, 1.0)
         steps = np.arange(self.horizon, dtype=float)
         self.to_actions = weights(steps, self.knots, self.horizon, spline)
         self.shift = shift_knots(self.knots, self.horizon, spline, self.plan_every)
-        self._discounts = discount ** np.arange(self.horizon)
 
     def init(self, batch: int) -> Carry:
         nominal = np.tile(self.middle, (batch, self.knots, 1))
@@ -128,11 +111,14 @@ class MPC:
     ) -> np.ndarray:
         """Returns [B, N] of candidates [B, N, P, A], terminal value included; -inf where not finite."""
         rewards, continuation, last = model.rollout(state, self.actions(candidates))
-        scores = rewards @ self._discounts
-        if prior.has_value:
-            value = prior.value(model.features(last)).reshape(scores.shape)
-            scores = scores + self.discount**self.horizon * continuation[..., -1] * value
-        return np.where(np.isfinite(scores), scores, -np.inf)
+        return self.returns(model, prior, rewards, continuation, last)
+
+
+def make_planner(spec: Any, optimizer: str, **options: Any) -> Planner:
+    """The planner of `planner=mpc`: `MPC` with a sampling optimizer, or `ILQG`."""
+    if optimizer == "ilqg":
+        return ILQG(spec, **options)
+    return MPC(spec, optimizer, **options)
 
 
 def make_optimizer(name: str, options: dict[str, Any]) -> SamplingOptimizer:
@@ -143,7 +129,7 @@ def make_optimizer(name: str, options: dict[str, Any]) -> SamplingOptimizer:
     """
     if name not in SAMPLING:
         raise ValueError(
-            f"planner.optimizer is '{name}': choose one of {', '.join(sorted(SAMPLING))}"
+            f"planner.optimizer is '{name}': choose one of {', '.join(sorted([*SAMPLING, 'ilqg']))}"
         )
     given = {key: value for key, value in options.items() if value is not None}
     known = [field.name for field in fields(SAMPLING[name])]

@@ -1,0 +1,68 @@
+"""What receding-horizon planners share: how far they look, when they plan, what a plan is worth."""
+
+from typing import Any
+
+import numpy as np
+
+from planners.interface import Prior, State, WorldModel
+
+
+class RecedingHorizon:
+    """Horizon, bounds and timing of a planner with continuous actions.
+
+    Arguments:
+      spec: Facts of the task: `name`, `action_space` (bounds) and `control_dt` are read.
+      optimizer: Its name, for messages.
+      horizon: Seconds of simulated time that a plan looks ahead.
+      min_steps, max_steps: Bounds of the horizon in control steps.
+      discount: Per control step, for rewards and the terminal value.
+      latency: Seconds of simulated time from the begin of planning to its first action.
+
+    Raises:
+      ValueError: for a task whose actions are not continuous, and for bad parameters.
+    """
+
+    def __init__(
+        self,
+        spec: Any,
+        optimizer: str,
+        horizon: float,
+        min_steps: int,
+        max_steps: int,
+        discount: float,
+        latency: float,
+    ):
+        if not hasattr(spec.action_space, "low"):
+            raise ValueError(
+                f"planner mpc with optimizer {optimizer} needs continuous actions, and task"
+                f" {spec.name} has {spec.action_space}"
+            )
+        if horizon <= 0:
+            raise ValueError(f"planner.horizon is {horizon}: give a positive number of seconds")
+        if latency < 0:
+            raise ValueError(f"planner.latency is {latency}: give seconds, 0 or more")
+        self.horizon = int(np.clip(round(horizon / spec.control_dt), min_steps, max_steps))
+        self.discount = discount
+        self.late = latency > 0
+        self.plan_every = max(1, int(np.ceil(round(latency / spec.control_dt, 9))))
+        low, high = np.asarray(spec.action_space.low), np.asarray(spec.action_space.high)
+        bounded = np.isfinite(low) & np.isfinite(high)
+        self.low, self.high = low, high
+        self.middle = np.where(bounded, (low + high) / 2, 0.0)
+        self.half_range = np.where(bounded, (high - low) / 2, 1.0)
+
+    def returns(
+        self,
+        model: WorldModel,
+        prior: Prior,
+        rewards: np.ndarray,
+        continuation: np.ndarray,
+        last: State,
+    ) -> np.ndarray:
+        """Returns [B, N] of rollouts [B, N, H], terminal value included; -inf where not finite."""
+        horizon = rewards.shape[-1]
+        scores = rewards @ self.discount ** np.arange(horizon)
+        if prior.has_value:
+            value = prior.value(model.features(last)).reshape(scores.shape)
+            scores = scores + self.discount**horizon * continuation[..., -1] * value
+        return np.where(np.isfinite(scores), scores, -np.inf)

@@ -1,0 +1,507 @@
+"""Iterative LQG: Newton-like trajectory optimisation with derivatives of the model.
+
+Sources: Tassa, Erez and Todorov 2012, "Synthesis and stabilization of complex behaviors through
+online trajectory optimization" (regularisation, model-predictive control); Tassa, Mansard and
+Todorov 2014, "Control-limited differential dynamic programming" (bounds of the actions).
+
+A state x is opaque here; differences of states are tangent vectors of size n, made by the model.
+The cost of a control step is 1 - reward. For the full Hessian the constant plays no part; where the
+budget pays for gradients alone it does: a reward of at most 1, as in all of dm_control, makes the
+cost a half square s^2 / 2, whose Gauss-Newton Hessian is the gradient's outer product divided by
+twice the cost. Rewards above 1 get no curvature then, and regularisation alone bounds the step.
+
+iLQG only follows gradients. On a plan along which the reward is flat (dm_control's are 0 or 1 over
+whole regions: pendulum and reacher far from the goal) it stays where it is.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numba import njit
+
+from planners.horizon import RecedingHorizon
+from planners.interface import Plan, Prior, State, WorldModel
+from planners.noise import Noise
+
+SMALLEST_STEP = 1e-3  # of the line search, whose steps are spaced evenly on a logarithmic scale
+MU_MIN, MU_MAX, MU_FACTOR = 1e-6, 1e10, 2.0  # Tassa et al. 2012, section II-F
+VALUE_EPSILON = 1e-2  # a learned value is float32: smaller differences drown in its rounding
+
+
+class Differentiable(WorldModel, Protocol):
+    """What iLQG needs of a world model. Arrays of states have shape [..., S], S the model's own."""
+
+    def feedback_rollout(
+        self,
+        state: State,
+        plans: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        gains: np.ndarray | None = None,
+        reference: State | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, State]:
+        """Roll out clip(plans[b, k, h] + gains[b, h] (x - reference[b, h]), low, high).
+
+        Arguments:
+          plans: [B, K, H, A]. gains: [B, H, A, n], None for 0. reference: states [B, H + 1, S].
+
+        Returns:
+          Rewards [B, K, H] and continuation [B, K, H] as `rollout`, the actions [B, K, H, A] and
+          the states [B, K, H + 1, S], of which the first is `state`.
+        """
+        ...
+
+    def derivatives(
+        self, states: State, actions: np.ndarray, lengths: np.ndarray, full: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+        """Derivatives along trajectories: states [B, H + 1, S], actions [B, H, A].
+
+        With z = (x_h, u_h) and d = n + A, after lengths[b] control steps all 0.
+
+        Returns:
+          Of the next state: fx [B, H, n, n] and fu [B, H, n, A]. Of the step's reward as a function
+          of z: gradient [B, H, d], and if `full` the Hessian [B, H, d, d] for linear dynamics.
+        """
+        ...
+
+    def derivative_steps(self, full: bool) -> int:
+        """Simulated control steps that `derivatives` takes per control step of a plan."""
+        ...
+
+    @property
+    def tangent_size(self) -> int:
+        """The n of these shapes."""
+        ...
+
+    def displace(self, state: State, tangents: np.ndarray) -> State:
+        """States [B, M, S] beside states [B, S] by tangents [M, n]; each counts as one step."""
+        ...
+
+
+@dataclass
+class Carry:
+    """Warm start, already moved on to the next decision.
+
+    Attributes:
+      nominal: Actions [B, H, A].
+      mu: Regularisation [B], added to the Hessian of the value over states.
+      delta: The factor [B] by which mu changed last.
+    """
+
+    nominal: np.ndarray
+    mu: np.ndarray
+    delta: np.ndarray
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the budget pays for: horizon, full Hessians, step sizes per line search, iterations."""
+
+    steps: int
+    full: bool
+    alphas: int
+    iterations: int
+
+
+@dataclass
+class Trajectory:
+    """The best so far. Rewards and continuation [B, H], actions [B, H, A], states [B, H + 1, S]."""
+
+    rewards: np.ndarray
+    continuation: np.ndarray
+    actions: np.ndarray
+    states: Any
+    scores: np.ndarray
+
+    def lengths(self) -> np.ndarray:
+        """Control steps [B] until the reward is not finite, or the episode has ended."""
+        entered = np.concatenate([np.ones((len(self.rewards), 1)), self.continuation[:, :-1]], 1)
+        usable = np.isfinite(self.rewards) & (entered > 0)
+        return np.cumprod(usable, axis=1).sum(axis=1)
+
+
+class ILQG(RecedingHorizon):
+    """iLQG over a receding horizon: one action per control step, one or two iterations a decision.
+
+    The budget is kept by this rule. Derivatives take 2d steps per control step of the plan (central
+    differences in d = n + A directions) and d (d + 1) + 1 more for the reward's full Hessian, which
+    is taken where one iteration with it fits; else its Gauss-Newton approximation. Where that does
+    not fit, the horizon shrinks, down to `min_steps`; then the line search. What is left pays for
+    more iterations, at most `iterations`.
+
+    Arguments:
+      budget: Simulated control steps per decision and environment, at most.
+      iterations: At most so many per decision; None: 2.
+      alphas: Step sizes in a line search; None: 8.
+      options: What other optimizers of `planner=mpc` have: all None here. The spline plays no part.
+      The rest as in `RecedingHorizon`.
+
+    Raises:
+      ValueError: for bad parameters; at the first plan for a model without derivatives, and for a
+        budget that does not pay for one iteration.
+    """
+
+    def __init__(
+        self,
+        spec: Any,
+        budget: int,
+        horizon: float,
+        min_steps: int = 1,
+        max_steps: int = 1000,
+        discount: float = 1.0,
+        latency: float = 0.0,
+        iterations: int | None = None,
+        alphas: int | None = None,
+        **options: Any,
+    ):
+        super().__init__(spec, "ilqg", horizon, min_steps, max_steps, discount, latency)
+        for key, value in options.items():
+            if value is not None and key != "spline":
+                raise ValueError(
+                    f"planner.{key}: optimizer ilqg has no such option; it has iterations, alphas"
+                )
+        self.budget = budget
+        self.min_steps = min(min_steps, self.horizon)
+        self.iterations = 2 if iterations is None else iterations
+        self.alphas = 8 if alphas is None else alphas
+        if self.iterations < 1 or self.alphas < 1:
+            raise ValueError("planner.iterations and planner.alphas: give at least 1")
+
+    def init(self, batch: int) -> Carry:
+        nominal = np.tile(self.middle, (batch, self.horizon, 1))
+        return Carry(nominal, np.zeros(batch), np.ones(batch))
+
+    def plan(
+        self, model: Any, prior: Prior, state: State, carry: Carry, noise: Noise
+    ) -> tuple[Plan, Carry]:
+        """Decide in `state` ([B] environments). Never worse in the model than the nominal."""
+        size = self.size(model, prior)
+        nominal = carry.nominal[:, : size.steps]
+        best = self._best(
+            model, prior, model.feedback_rollout(state, nominal[:, None], self.low, self.high)
+        )
+        before = best.scores
+        mu, delta = carry.mu.copy(), carry.delta.copy()
+        alphas = np.geomspace(1, SMALLEST_STEP, size.alphas)[:, None, None]
+        for _ in range(size.iterations):
+            k, gains, expected = self._policy(model, prior, best, size.full, mu, delta)
+            plans = best.actions[:, None] + alphas * k[:, None]
+            found = self._best(
+                model,
+                prior,
+                model.feedback_rollout(state, plans, self.low, self.high, gains, best.states),
+            )
+            better = found.scores > best.scores
+            for b in range(len(better)):
+                if better[b]:
+                    mu[b], delta[b] = decrease(mu[b], delta[b])
+                elif expected[b] > 0:  # a plan that can't be better needs no shorter steps
+                    mu[b], delta[b] = increase(mu[b], delta[b])
+            best = _where(better, found, best)
+        gained = np.where(np.isfinite(before), best.scores - before, 0)
+        plan = Plan(
+            best.actions[:, 0],
+            best.actions,
+            best.scores,
+            {"improvement": float(np.mean(gained)), "regularisation": float(np.mean(mu))},
+        )
+        # A plan on which the physics diverges has no derivatives to repair it: begin anew.
+        kept = np.where(np.isfinite(best.scores)[:, None, None], best.actions, self.middle)
+        moved = np.minimum(np.arange(size.steps) + self.plan_every, size.steps - 1)
+        return plan, Carry(kept[:, moved], mu, delta)
+
+    def size(self, model: Any, prior: Prior) -> Size:
+        """What the budget pays for on this model, by the rule of the class."""
+        if not hasattr(model, "derivatives"):
+            raise ValueError(
+                "planner.optimizer is 'ilqg', which needs a model with derivatives, and"
+                f" {type(model).__name__} has none; choose another optimizer"
+            )
+        terminal = 2 * model.tangent_size if prior.has_value else 0
+
+        def cost(steps: int, full: bool, alphas: int, iterations: int) -> int:
+            per_step = model.derivative_steps(full) + alphas
+            return steps * (1 + iterations * per_step) + iterations * terminal
+
+        full = cost(self.horizon, True, self.alphas, 1) <= self.budget
+        steps, alphas, iterations = self.horizon, self.alphas, self.iterations
+        while steps > self.min_steps and cost(steps, full, alphas, 1) > self.budget:
+            steps -= 1
+        while alphas > 1 and cost(steps, full, alphas, 1) > self.budget:
+            alphas -= 1
+        while iterations > 1 and cost(steps, full, alphas, iterations) > self.budget:
+            iterations -= 1
+        if (needed := cost(steps, full, alphas, iterations)) > self.budget:
+            raise ValueError(
+                f"planner.budget is {self.budget}: one iteration of ilqg over {steps} control steps"
+                f" needs {needed}"
+            )
+        return Size(steps, full, alphas, iterations)
+
+    def _best(self, model: Any, prior: Prior, rollouts: tuple) -> Trajectory:
+        """The best candidate of each environment; of equal ones the first."""
+        rewards, continuation, actions, states = rollouts
+        scores = self.returns(model, prior, rewards, continuation, states[:, :, -1])
+        at = np.arange(len(scores)), np.argmax(scores, axis=1)
+        return Trajectory(rewards[at], continuation[at], actions[at], states[at], scores[at])
+
+    def _policy(
+        self,
+        model: Any,
+        prior: Prior,
+        best: Trajectory,
+        full: bool,
+        mu: np.ndarray,
+        delta: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Steps k [B, H, A], gains [B, H, A, n], expected decrease of the cost [B].
+
+        `mu` and `delta` are raised in place until the backward pass succeeds; where it never does,
+        all three results are 0.
+        """
+        lengths = best.lengths()
+        fx, fu, gradient, hessian = model.derivatives(best.states, best.actions, lengths, full)
+        lengths = np.minimum(lengths, _finite(fx, fu, gradient, hessian))
+        cost_gradient, cost_hessian = cost_derivatives(best.rewards, gradient, hessian)
+        discounts = self.discount ** np.arange(best.rewards.shape[1])
+        cost_gradient = cost_gradient * discounts[:, None]
+        cost_hessian = cost_hessian * discounts[:, None, None]
+        vx, vxx = self._terminal(model, prior, best, lengths)
+        batch, horizon, size = best.actions.shape
+        k, gains = np.zeros((batch, horizon, size)), np.zeros((batch, horizon, size, fx.shape[-1]))
+        expected = np.zeros(batch)
+        lower, upper = self.low - best.actions, self.high - best.actions
+        for b in range(batch):
+            done = False
+            while not done and mu[b] <= MU_MAX:
+                done, expected[b] = backward(
+                    fx[b],
+                    fu[b],
+                    cost_gradient[b],
+                    cost_hessian[b],
+                    vx[b],
+                    vxx[b],
+                    lower[b],
+                    upper[b],
+                    lengths[b],
+                    mu[b],
+                    k[b],
+                    gains[b],
+                )
+                if not done:
+                    mu[b], delta[b] = increase(mu[b], delta[b])
+            if not done:
+                k[b], gains[b], expected[b] = 0, 0, 0
+            mu[b] = min(mu[b], MU_MAX)
+        return k, gains, expected
+
+    def _terminal(
+        self, model: Any, prior: Prior, best: Trajectory, lengths: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient [B, n] and Hessian [B, n, n] of the cost after the last step.
+
+        That is the negative value of the prior: of its Hessian the diagonal is taken, as far as it
+        is positive.
+        """
+        batch, horizon = best.rewards.shape
+        n = model.tangent_size
+        vx, vxx = np.zeros((batch, n)), np.zeros((batch, n, n))
+        if prior.has_value:
+            steps = np.concatenate([np.eye(n), -np.eye(n), np.zeros((1, n))]) * VALUE_EPSILON
+            last = best.states[:, -1]
+            beside = model.features(model.displace(last, steps[:-1]))
+            values = prior.value(beside.reshape(-1, beside.shape[-1])).reshape(batch, 2, n)
+            middle = prior.value(model.features(last)).reshape(batch, 1)
+            reached = (lengths == horizon) & (best.continuation[:, -1] > 0)
+            weight = (self.discount**horizon * reached)[:, None]
+            vx = -weight * (values[:, 0] - values[:, 1]) / (2 * VALUE_EPSILON)
+            curvature = -(values[:, 0] + values[:, 1] - 2 * middle) / VALUE_EPSILON**2
+            vxx = np.eye(n) * (weight * np.maximum(curvature, 0))[:, None]
+        return np.nan_to_num(vx), np.nan_to_num(vxx)
+
+
+def cost_derivatives(
+    rewards: np.ndarray, gradient: np.ndarray, hessian: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient and positive semidefinite Hessian of 1 - reward; Gauss-Newton's where it is None."""
+    if hessian is None:
+        cost = (1 - rewards)[..., None, None]
+        scale = np.where(cost > 1e-6, 1 / np.maximum(2 * cost, 1e-6), 0)
+        scale = np.where(np.isfinite(cost), scale, 0)
+        return -gradient, scale * gradient[..., :, None] * gradient[..., None, :]
+    values, vectors = np.linalg.eigh(np.nan_to_num(-hessian))
+    return -gradient, (vectors * np.maximum(values, 0)[..., None, :]) @ vectors.swapaxes(-1, -2)
+
+
+def increase(mu: float, delta: float) -> tuple[float, float]:
+    """The next higher mu: its factor grows with each increase (Tassa et al. 2012, section II-F)."""
+    delta = max(MU_FACTOR, delta * MU_FACTOR)
+    return max(MU_MIN, mu * delta), delta
+
+
+def decrease(mu: float, delta: float) -> tuple[float, float]:
+    """The next lower mu, 0 below `MU_MIN`."""
+    delta = min(1 / MU_FACTOR, delta / MU_FACTOR)
+    return (mu * delta if mu * delta >= MU_MIN else 0.0), delta
+
+
+def _where(better: np.ndarray, new: Trajectory, old: Trajectory) -> Trajectory:
+    def choose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return Trajectory(
+        choose(new.rewards, old.rewards),
+        choose(new.continuation, old.continuation),
+        choose(new.actions, old.actions),
+        choose(new.states, old.states),
+        choose(new.scores, old.scores),
+    )
+
+
+def _finite(*arrays: np.ndarray | None) -> np.ndarray:
+    """Control steps [B] before the first in which one of the arrays [B, H, ...] is not finite."""
+    finite = [np.isfinite(a).reshape(*a.shape[:2], -1).all(axis=2) for a in arrays if a is not None]
+    return np.cumprod(np.all(finite, axis=0), axis=1).sum(axis=1)
+
+
+@njit(cache=True, nogil=True)
+def backward(fx, fu, gradient, hessian, vx, vxx, lower, upper, length, mu, k, gains):
+    """Riccati recursion with bounded steps; writes k [H, A] and gains [H, A, n].
+
+    Arguments:
+      fx, fu: [H, n, n] and [H, n, A]. gradient, hessian: of the cost, [H, d] and [H, d, d].
+      vx, vxx: Of the cost after the last step, [n] and [n, n].
+      lower, upper: [H, A], bounds of the steps. length: Steps that count; the rest get 0.
+
+    Returns:
+      Whether every step had a positive definite problem, and the decrease of the cost to expect.
+    """
+    n, size = fu.shape[1], fu.shape[2]
+    k[:] = 0
+    gains[:] = 0
+    expected = 0.0
+    start = np.zeros(size)
+    for h in range(length - 1, -1, -1):
+        a, b = np.ascontiguousarray(fx[h]), np.ascontiguousarray(fu[h])
+        at, bt = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
+        qx = gradient[h, :n] + at @ vx
+        qu = gradient[h, n:] + bt @ vx
+        va, vb = vxx @ a, vxx @ b
+        qxx = hessian[h, :n, :n] + at @ va
+        qux = hessian[h, n:, :n] + bt @ va
+        quu = hessian[h, n:, n:] + bt @ vb
+        regular_uu, regular_ux = quu + mu * (bt @ b), qux + mu * (bt @ a)
+        ok, step, free, factor = box_qp(regular_uu, qu, lower[h], upper[h], start)
+        if not ok:
+            return False, 0.0
+        gain = np.zeros((size, n))
+        index = np.flatnonzero(free)
+        if index.size > 0:
+            right = np.empty((index.size, n))
+            for i in range(index.size):
+                right[i] = -regular_ux[index[i]]
+            solve_factored(factor, right)
+            for i in range(index.size):
+                gain[index[i]] = right[i]
+        k[h], gains[h], start = step, gain, step
+        gain_t, qux_t = np.ascontiguousarray(gain.T), np.ascontiguousarray(qux.T)
+        quu_step, quu_gain = quu @ step, quu @ gain
+        expected -= step @ qu + 0.5 * (step @ quu_step)
+        vx = qx + gain_t @ (quu_step + qu) + qux_t @ step
+        vxx = qxx + gain_t @ quu_gain + gain_t @ qux + qux_t @ gain
+        vxx = np.ascontiguousarray(0.5 * (vxx + vxx.T))
+    return True, expected
+
+
+@njit(cache=True, nogil=True)
+def box_qp(hessian, gradient, lower, upper, start):
+    """Minimise x'Hx/2 + g'x with lower <= x <= upper by projected Newton steps.
+
+    Source: Tassa et al. 2014, "Control-limited differential dynamic programming", section III-A.
+
+    Returns:
+      Success (False where H is not positive definite on the free dimensions), x, the mask of free
+      dimensions, and the Cholesky factor of H on them.
+    """
+    size = gradient.size
+    x = np.minimum(np.maximum(start, lower), upper)
+    free = np.ones(size, np.bool_)
+    factor = np.zeros((size, size))
+    for iteration in range(100):
+        slope = gradient + hessian @ x
+        now = (x <= lower) & (slope > 0) | (x >= upper) & (slope < 0)
+        changed = iteration == 0
+        for i in range(size):
+            if free[i] == now[i]:
+                free[i] = not now[i]
+                changed = True
+        index = np.flatnonzero(free)
+        if index.size == 0:
+            return True, x, free, np.zeros((0, 0))
+        if changed:
+            factor = np.empty((index.size, index.size))
+            for i in range(index.size):
+                for j in range(index.size):
+                    factor[i, j] = hessian[index[i], index[j]]
+            if not cholesky(factor):
+                return False, x, free, factor
+        newton = np.empty((index.size, 1))
+        decrement = 0.0
+        for i in range(index.size):
+            newton[i, 0] = -slope[index[i]]
+        solve_factored(factor, newton)
+        for i in range(index.size):
+            decrement -= newton[i, 0] * slope[index[i]]
+        if decrement <= 1e-20:
+            break
+        value = 0.5 * (x @ (hessian @ x)) + gradient @ x
+        length = 1.0
+        moved = False
+        while length > 1e-12:  # Armijo, along the projection onto the box
+            trial = x.copy()
+            for i in range(index.size):
+                j = index[i]
+                trial[j] = min(max(x[j] + length * newton[i, 0], lower[j]), upper[j])
+            drop = value - (0.5 * (trial @ (hessian @ trial)) + gradient @ trial)
+            if drop >= 0.1 * -(slope @ (trial - x)) and drop > 0:
+                x, moved = trial, True
+                break
+            length *= 0.6
+        if not moved:
+            break
+    return True, x, free, factor
+
+
+@njit(cache=True, nogil=True)
+def cholesky(a):
+    """The lower factor of a symmetric matrix, in its place; False where it is not definite."""
+    largest = 0.0
+    for i in range(a.shape[0]):
+        largest = max(largest, abs(a[i, i]))
+    for j in range(a.shape[0]):
+        for i in range(j, a.shape[0]):
+            for m in range(j):
+                a[i, j] -= a[i, m] * a[j, m]
+        # Not `<=`: a NaN must fail too.
+        if not a[j, j] > 1e-13 * largest:
+            return False
+        root = np.sqrt(a[j, j])
+        for i in range(j, a.shape[0]):
+            a[i, j] /= root
+    return True
+
+
+@njit(cache=True, nogil=True)
+def solve_factored(factor, right):
+    """Solve LL'x = right [n, m] in its place."""
+    size = factor.shape[0]
+    for column in range(right.shape[1]):
+        for i in range(size):
+            for j in range(i):
+                right[i, column] -= factor[i, j] * right[j, column]
+            right[i, column] /= factor[i, i]
+        for i in range(size - 1, -1, -1):
+            for j in range(i + 1, size):
+                right[i, column] -= factor[j, i] * right[j, column]
+            right[i, column] /= factor[i, i]
