@@ -1,0 +1,31 @@
+"""Settings of the process. To be imported before NumPy, MuJoCo and what is compiled."""
+
+import logging
+import os
+import sys
+
+# What MUJOCO_GL was when the process began: rendering has a process of its own. Here it is off, as
+# the physics needs no screen, and without OpenGL libraries `import mujoco` can fail.
+rendering = os.environ.get("MUJOCO_GL")
+os.environ["MUJOCO_GL"] = "disable"
+
+# We make our own threads. Those of BLAS would crowd them out, and their number changes rounding.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+os.environ["HYDRA_FULL_ERROR"] = "1"  # so that exceptions reach us, and we explain them
+
+logging.getLogger("absl").setLevel(logging.ERROR)  # dm_control's import talks about its models
+
+
+def debugging() -> bool:
+    """Whether the user wants to see the traceback of an error."""
+    return os.environ.get("PLAN_OR_LEARN_DEBUG", "0") not in ("", "0")
+
+
+def complain(message: str) -> None:
+    """One line to the user."""
+    print(message, file=sys.stderr, flush=True)
+
+
+import suites.ledger  # noqa: E402, F401  (its compile timer comes before the first compiled function)

@@ -1,0 +1,96 @@
+"""What a run says to the person who started it: progress on stderr, a closing table on stdout."""
+
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from suites.evaluate import Episode
+
+_LINES = 10  # without a terminal: one line each tenth of the way
+
+
+class Progress:
+    """Progress over the episodes of an evaluation: a bar in a terminal, else a few lines.
+
+    Time left comes from the last steps' own speed, so that a slow start (compilation) does not
+    count.
+    """
+
+    def __init__(self, first: int, episodes: int, horizon: int):
+        self._first, self._episodes, self._horizon = first, episodes, horizon
+        self._total = (episodes - first) * horizon
+        self._times: deque[float] = deque([time.perf_counter()], maxlen=200)
+        self._plans: deque[float] = deque(maxlen=200)
+        self._before = 0  # steps of the episodes that are finished
+        self._said = 0
+        self._bar = None
+        if sys.stderr.isatty():
+            form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
+            self._bar = tqdm(total=self._total, bar_format=form, file=sys.stderr, mininterval=0.2)
+
+    def step(self, episode: int, steps: int, score: float, plan_seconds: float) -> None:
+        """Tell of a control step: the episode's steps and return so far, and its plan's seconds."""
+        self._times.append(time.perf_counter())
+        self._plans.append(plan_seconds)
+        done = (episode - self._first) * self._horizon + steps
+        text = (
+            f"return {score:.1f}, plan {1e3 * float(np.mean(self._plans)):.1f} ms,"
+            f" {duration(self._left(done))} left"
+        )
+        name = f"episode {episode + 1}/{self._episodes}"
+        if self._bar is not None:
+            self._bar.set_description_str(name, refresh=False)
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(done - self._bar.n)
+        elif done * _LINES // self._total > self._said:
+            self._said = done * _LINES // self._total
+            print(f"{name}, step {steps}: {text}", file=sys.stderr, flush=True)
+
+    def _left(self, done: int) -> float:
+        per_step = (self._times[-1] - self._times[0]) / max(len(self._times) - 1, 1)
+        return (self._total - done) * per_step
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3:05 min`, `2:10 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def closing_table(summary: dict[str, Any], episodes: list[Episode], path: Path) -> str:
+    """What a person wants to know of a finished run."""
+    costs = summary["ledger"]
+    plans = 1e3 * np.array([seconds for e in episodes for seconds in e.plan_seconds])
+    median, p95 = np.quantile(plans, (0.5, 0.95))
+    returns = np.array(summary["returns"])
+    spread = f" (from {returns.min():.1f} to {returns.max():.1f})" if len(returns) > 1 else ""
+    cpu, extra = costs["evaluation_cpu_seconds"], costs["cpu_seconds"]
+    wall, extra_wall = costs["evaluation_wall_seconds"], costs["wall_seconds"]
+    compiling = costs["compile_seconds"] + costs["evaluation_compile_seconds"]
+    decisions = costs["evaluation_decisions"]
+    rows = [
+        ("task", summary["task"]),
+        ("agent", f"{summary['agent']}, seed {summary['seed']}"),
+        ("score", f"{summary['score']:.1f}, mean of {len(returns)}{spread}"),
+        ("sim steps per decision", f"{costs['evaluation_sim_steps'] / decisions:.0f}"),
+        ("plan time", f"median {median:.1f} ms, 95% under {p95:.1f} ms"),
+        ("CPU", f"{cpu:.1f} s, and {extra:.1f} s of set-up"),
+        ("clock", f"{wall:.1f} s, and {extra_wall:.1f} s of set-up; {compiling:.1f} s compiling"),
+        ("run", str(path)),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

@@ -1,0 +1,267 @@
+"""The run directory: what a run leaves, safe against a kill at any moment.
+
+    config.yaml         resolved
+    manifest.json       command, machine, versions, git state; of each time it was started
+    evaluations.jsonl   a row per evaluation: every ledger column, every episode's return
+    metrics.jsonl       a row per episode
+    checkpoint/         what a continued run needs: each finished episode with its costs
+    video/
+    status.json         running, done, or failed with the reason
+    summary.json        written last: a run that has one is done
+
+Files that are rewritten are replaced atomically; rows are appended and synced one by one.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from suites.errors import UserError
+
+# What can't change a run's result, and so is no part of its identity. The seed has its own folder.
+NOT_IN_HASH = ("seed", "threads", "runs_dir", "experiment", "video", "force")
+_CODE = ("conf", "learners", "planners", "suites", "world_models")
+_PACKAGES = ("dm-control", "gymnasium", "hydra-core", "llvmlite", "mujoco", "numba", "numpy")
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """Twelve digits for a configuration, whose interpolations (`${seed}`) are not resolved."""
+    kept = {key: value for key, value in config.items() if key not in NOT_IN_HASH}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def run_path(
+    runs_dir: str, experiment: str | None, task: str, agent: str, digest: str, seed: int
+) -> Path:
+    """`runs_dir/[experiment/]task/agent/digest/seed<k>`."""
+    return Path(runs_dir, experiment or "", task, agent, digest, f"seed{seed}")
+
+
+class Run:
+    """One run directory, held by this process alone.
+
+    Raises:
+      UserError: where it can't be written, or another process holds it.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            (path / "checkpoint").mkdir(parents=True, exist_ok=True)
+            self._lock = open(path / "lock", "a+")  # noqa: SIM115  (held until the process ends)
+        except OSError as error:
+            raise UserError(
+                f"can't write {error.filename or path}: {error.strerror}; choose another place with"
+                " runs_dir="
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            raise UserError(
+                f"{path} is in use by process {holder}, which makes the same run: wait for it, or"
+                " choose another seed, experiment or runs_dir"
+            ) from None
+        with _writing(path):
+            self._lock.truncate(0)
+            self._lock.write(f"{os.getpid()}\n")
+            self._lock.flush()
+
+    @property
+    def done(self) -> bool:
+        """Whether it ended; its summary is the last file that a run writes."""
+        return (self.path / "summary.json").exists()
+
+    def clear(self) -> None:
+        """Forget all that was recorded."""
+        with _writing(self.path):
+            for entry in self.path.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                elif entry.name != "lock":
+                    entry.unlink()
+            (self.path / "checkpoint").mkdir()
+
+    def write(self, name: str, content: str | dict[str, Any]) -> None:
+        """Replace a file: after a crash there is the old or the new one, never a part."""
+        text = content if isinstance(content, str) else _json(content, indent=2) + "\n"
+        write_atomic(self.path / name, text.encode())
+
+    def read(self, name: str) -> Any:
+        """What a JSON file holds; None where there is no such file."""
+        try:
+            return json.loads((self.path / name).read_text())
+        except FileNotFoundError:
+            return None
+
+    def append(self, name: str, row: dict[str, Any]) -> None:
+        """Add a row to a `.jsonl` file, and see to it that it is on the disk."""
+        path = self.path / name
+        with _writing(path), open(path, "ab") as file:
+            file.write(_json(row).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """All rows of a `.jsonl` file. A torn last line is cut off, with a warning."""
+        path = self.path / name
+        if not path.exists():
+            return []
+        rows, whole = parse_rows(path)
+        if whole < path.stat().st_size:
+            with _writing(path), open(path, "r+b") as file:
+                file.truncate(whole)
+        return rows
+
+    def status(self, state: str, reason: str | None = None) -> None:
+        """Say how the run stands: `running`, `done` or `failed`."""
+        self.write("status.json", {"status": state, "reason": reason, "time": _now()})
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Status `running` inside, and `failed` with the reason if it is left by an exception."""
+        self.status("running")
+        try:
+            yield
+        except BaseException as error:
+            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+            with suppress(UserError):  # the disk that failed can't take the status either
+                self.status("failed", reason or type(error).__name__)
+            raise
+
+    def manifest(self, config_digest: str, threads: int, concurrent: int | None) -> None:
+        """Record where and with what the run was started, or started again."""
+        start = {"time": _now(), "command": sys.argv, "threads": threads}
+        start |= {"concurrent_runs": concurrent, "machine": machine(), "versions": versions()}
+        start["git"] = git_state()
+        known = self.read("manifest.json") or {"config_hash": config_digest, "starts": []}
+        if any((self.path / "checkpoint").iterdir()):
+            changed = [k for k in ("versions", "git") if known["starts"][-1][k] != start[k]]
+            if changed:
+                warnings.warn(
+                    f"{self.path}: {' and '.join(changed)} changed since this run began; the"
+                    " episodes are from different code (force=true starts over)",
+                    stacklevel=2,
+                )
+        self.write("manifest.json", {**known, "starts": [*known["starts"], start]})
+
+
+def parse_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The rows of a `.jsonl` file, and the bytes that they take; a torn last line is left out.
+
+    Raises:
+      UserError: if a line before the last is damaged.
+    """
+    rows, whole = [], 0
+    lines = path.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        try:
+            if not line.endswith(b"\n"):
+                raise ValueError
+            rows.append(json.loads(line))
+        except ValueError:
+            if number == len(lines):
+                warnings.warn(f"{path}: dropped a torn last line", stacklevel=2)
+                break
+            raise UserError(f"{path}: line {number} is damaged; mend or delete it") from None
+        whole += len(line)
+    return rows, whole
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file such that a crash leaves the old one or the whole new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turns a failing disk into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"can't write {error.filename or path}: {error.strerror}; what was recorded so far"
+            " stays, and the same command continues once there is room and permission"
+        ) from error
+
+
+def _json(content: Any, indent: int | None = None) -> str:
+    """JSON without NaN or infinity, which other readers refuse."""
+    return json.dumps(content, indent=indent, allow_nan=False)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def machine() -> dict[str, Any]:
+    """The computer: name, system, processor, cores, memory in bytes."""
+    system = os.uname()
+    processor = system.machine
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                processor = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    return {
+        "name": system.nodename,
+        "system": f"{system.sysname} {system.release}",
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Python, and the packages that decide a result."""
+    found = {"python": sys.version.split()[0]}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit, and a digest of what was changed in the code since; None outside of git."""
+    root = Path(__file__).resolve().parents[1]
+
+    def git(*arguments: str) -> bytes:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, check=True, timeout=10
+        ).stdout
+
+    try:
+        commit = git("rev-parse", "HEAD").decode().strip()
+        status = git("status", "--porcelain", "--", *_CODE)
+        changes = status + git("diff", "HEAD", "--", *_CODE) if status else b""
+    except (OSError, subprocess.SubprocessError):
+        return None
+    digest = hashlib.sha256(changes).hexdigest()[:12] if changes else None
+    return {"commit": commit, "changes": digest}

@@ -1,0 +1,239 @@
+"""Run an agent on a task: `python -m suites.run task=cheetah planner=mpc`. See `--help`."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
+from suites import usage
+from suites.checkpoints import Finished, load, save
+from suites.environment import complain, debugging
+from suites.errors import UserError
+from suites.evaluate import Agent, evaluate
+from suites.ledger import Costs, Meter, allowed_threads, columns, concurrent_runs
+from suites.progress import Progress, closing_table
+from suites.records import Run, config_hash, run_path
+from suites.tasks import registry
+from suites.video import make_videos
+
+# The null part of each axis: it adds nothing to an agent's name. All null is the random baseline.
+NULL = {"planner": "none", "world_model": "simulator", "learner": "none"}
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+def main() -> None:
+    """The command line. Exit code 0: done; 2: bad input or a failing machine, told in one line."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    meter = Meter()  # early, so that what is compiled while modules are imported counts
+    try:
+        for config, choices in compose():
+            execute(config, choices, meter)
+    except (UserError, HydraException) as error:
+        if debugging():
+            raise
+        complain(f"error: {usage.explain(error)}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        complain("interrupted: finished episodes are kept, and the same command continues")
+        sys.exit(130)
+
+
+def compose() -> list[tuple[Any, Any]]:
+    """The configuration that the command line asks for, with the option chosen in each group.
+
+    None if it asks for help and the like. The run itself is made outside of Hydra, which would
+    comment on its errors.
+    """
+    registry.register()
+    usage.register(CONF)
+    sys.argv[1:] = usage.arguments(sys.argv[1:])
+    composed: list[tuple[Any, Any]] = []
+
+    @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
+    def command(config: DictConfig) -> None:
+        composed.append((config, HydraConfig.get().runtime.choices))
+
+    try:
+        command()
+    except ConfigCompositionException as error:
+        raise UserError(usage.explain_composition(error, CONF)) from error
+    return composed
+
+
+def execute(config: DictConfig, choices: Any, meter: Meter) -> None:
+    """Make the run that a configuration describes, or what is missing of it."""
+    check(config)
+    task_name = config.task.get("name") or choices["task"].replace("/", "-")
+    agent_name = name_agent(choices, config)
+    digest = config_hash(OmegaConf.to_container(config, resolve=False))  # pyright: ignore
+    path = run_path(config.runs_dir, config.experiment, task_name, agent_name, digest, config.seed)
+    run = Run(path)
+    if config.force:
+        run.clear()
+    if run.done:
+        complain(f"already done: {path} (force=true starts over)")
+        conclude(run, config)
+        return
+    threads = config.threads or allowed_threads()
+    with run.running():
+        run.manifest(digest, threads, concurrent_runs())
+        run.write("config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        record(run, config, meter, digest, {"task": task_name, "agent": agent_name}, threads)
+        run.status("done")
+    conclude(run, config)
+
+
+def check(config: Any) -> None:
+    """Refuse values that make no sense, before anything is made.
+
+    Raises:
+      UserError: says which.
+    """
+    for key in ("video", "force"):
+        if not isinstance(config[key], bool):
+            raise UserError(f"{key} is {config[key]!r}: give true or false")
+    for key, least in (("seed", 0), ("threads", 1), ("evaluation.episodes", 1)):
+        value = config
+        for part in key.split("."):
+            value = value[part]
+        if value is None and key == "threads":
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UserError(f"{key} is {value!r}: give a whole number of at least {least}")
+
+
+def name_agent(choices: Any, config: Any) -> str:
+    """The agent's name in the run directory: the preset's, or that of its parts."""
+    if choices.get("agent"):
+        return choices["agent"].replace("/", "-")
+    parts = [choices[axis] for axis, null in NULL.items() if choices[axis] != null]
+    if optimizer := config.planner.get("optimizer"):
+        parts.insert(1, str(optimizer))
+    return "-".join(parts).replace("/", "-") or "random"
+
+
+def build(part: str, config: DictConfig, **facts: Any) -> Any:
+    """One part of the agent, made from its yaml and from what the run knows.
+
+    Raises:
+      UserError: whatever goes wrong inside, in one line.
+    """
+    try:
+        # In two steps, as Hydra would copy the facts into a configuration.
+        return instantiate(config[part], _partial_=True, _convert_="all")(**facts)
+    except Exception as error:
+        mistyped = isinstance(error, TypeError) and usage.mistyped(config, CONF)
+        raise UserError(mistyped or usage.explain_build(error, part)) from error
+
+
+def record(
+    run: Run, config: Any, meter: Meter, digest: str, names: dict[str, str], threads: int
+) -> None:
+    """Evaluate, or finish an evaluation that was interrupted; leave the rows and the summary."""
+    metrics = {row["episode"] for row in run.rows("metrics.jsonl")}
+    rows = run.rows("evaluations.jsonl")
+    if not rows:
+        finished = load(run.path, 0)
+        for k in sorted(set(finished) - metrics):  # killed between the two files
+            run.append("metrics.jsonl", finished[k].metrics())
+        missing = [k for k in range(config.evaluation.episodes) if k not in finished]
+        rest = evaluate_missing(run, config, meter, threads, finished, missing)
+        episodes = [finished[k] for k in range(config.evaluation.episodes)]
+        rows = [evaluation_row(digest, episodes, rest, threads)]
+        run.append("evaluations.jsonl", rows[0])
+    last = rows[-1]
+    ledger = columns(Costs(), Costs()).keys()
+    run.write(
+        "summary.json",
+        {
+            **names,
+            "seed": config.seed,
+            "score": last["score"],
+            "returns": last["returns"],
+            "ledger": {name: last[name] for name in ledger},
+        },
+    )
+
+
+def evaluate_missing(
+    run: Run,
+    config: Any,
+    meter: Meter,
+    threads: int,
+    finished: dict[int, Finished],
+    missing: list[int],
+) -> Costs:
+    """Play the missing episodes into `finished`; the costs that no episode's record holds."""
+    if not missing:
+        return meter.lap()
+    task = build("task", config, num_envs=1, threads=threads)
+    facts = task.facts
+    if not facts.compiled:
+        complain(f"{facts.name} has no compiled twin: it runs through dm_control's Python, slowly")
+    planner = build("planner", config, spec=facts)
+    learner = build("learner", config, action_space=facts.action_space)
+    if config.budget.env_steps and not learner.trains:
+        raise UserError(
+            f"budget.env_steps is {config.budget.env_steps}, but nothing in this agent learns:"
+            " leave it at 0"
+        )
+    model = build("world_model", config, task=task, threads=threads)
+    progress = Progress(len(finished), config.evaluation.episodes, facts.horizon)
+    outside = meter.lap()
+    episodes = evaluate(
+        Agent(planner, model, learner),
+        task,
+        config.seed,
+        config.evaluation.seed,
+        missing,
+        meter,
+        record_states=config.video,
+        on_step=progress.step,
+    )
+    try:
+        for episode in episodes:
+            finished[episode.index] = Finished(episode, outside, concurrent_runs())
+            save(run.path, 0, finished[episode.index])
+            run.append("metrics.jsonl", finished[episode.index].metrics())
+            outside = meter.lap()
+    finally:
+        progress.close()
+    return outside
+
+
+def evaluation_row(
+    run_digest: str, episodes: list[Finished], rest: Costs, threads: int
+) -> dict[str, Any]:
+    """A row of `evaluations.jsonl`."""
+    returns = [finished.episode.score for finished in episodes]
+    outside = sum((finished.outside for finished in episodes), rest)
+    evaluation = sum((finished.episode.costs for finished in episodes), Costs())
+    concurrent = [x for f in episodes if (x := f.concurrent_runs) is not None]
+    return {
+        "score": sum(returns) / len(returns),
+        "returns": returns,
+        "lengths": [finished.episode.length for finished in episodes],
+        **columns(outside, evaluation),
+        "threads": threads,
+        "concurrent_runs": max(concurrent, default=None),
+        "config_hash": run_digest,
+    }
+
+
+def conclude(run: Run, config: Any) -> None:
+    """Print the closing table, and see to the video."""
+    summary, episodes = run.read("summary.json"), load(run.path, 0)
+    print(closing_table(summary, [f.episode for f in episodes.values()], run.path))
+    if config.video:
+        make_videos(run.path)
+
+
+if __name__ == "__main__":
+    main()

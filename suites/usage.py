@@ -1,0 +1,195 @@
+"""What the command line says about itself: `--help`, and one line for each error."""
+
+import difflib
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf
+
+from suites.errors import UserError
+from suites.tasks import registry
+from suites.tasks.control.names import DOMAINS
+
+_GROUPS = ("task", "planner", "world_model", "learner", "agent")
+# Hydra's, of which --multirun is refused with words of its own.
+_FLAGS = (
+    *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package"),
+    *("-r", "--run", "-sc", "--shell-completion", "-cp", "--config-path", "-cn", "--config-name"),
+    *("-cd", "--config-dir", "-i", "--info"),
+)
+_TEMPLATE = """\
+Run an agent on a task, evaluate it, and record the score beside everything that it cost.
+
+An agent has three parts: a planner (decides by search), a world model (what the planner searches
+in; `simulator` is the truth), and a learner (a policy and a value). Each can be the null part.
+
+Examples
+  python -m suites.run                                      plan on cheetah, the default
+  python -m suites.run task=walker-run seed=1               another task, another seed
+  python -m suites.run task=humanoid planner.budget=8000    more simulated steps per decision
+  python -m suites.run planner.optimizer=cem planner.horizon=0.8
+  python -m suites.run agent=random evaluation.episodes=10  the baseline, mean of ten episodes
+  python -m suites.run task=reacher video=true              and a video of it
+  python -m suites.run planner.latency=0.05                 the plan comes 50 ms late, as on a robot
+  python -m suites.run --config-dir my_conf task=my_task    your own task: my_conf/task/my_task.yaml
+
+A run leaves {layout}
+with config.yaml, manifest.json, evaluations.jsonl, metrics.jsonl and summary.json. The same command
+continues a run that was stopped, and skips one that is done.
+
+Groups (group=option)
+{groups}
+
+Tasks (a bare domain means the one that comes first)
+{tasks}
+
+Keys of the run, with their defaults
+{run}
+
+Keys of planner=mpc (planner.<key>=value)
+{planner}
+
+Keys of world_model=simulator (world_model.<key>=value)
+{world_model}
+
+PLAN_OR_LEARN_DEBUG=1 shows the traceback of an error; `--cfg job` the configuration that
+a command composes."""
+
+
+def register(conf: Path) -> None:
+    """Tell Hydra of our `--help`."""
+    node = {"app_name": "suites.run", "header": "", "footer": "", "template": help_text(conf)}
+    ConfigStore.instance().store(group="hydra/help", name="suite", node=node, provider="the suite")
+
+
+def help_text(conf: Path) -> str:
+    """The help, with what there is to choose from."""
+    groups = {
+        group: sorted(path.stem for path in (conf / group).glob("*.yaml")) for group in _GROUPS[1:]
+    }
+    tasks = [[f"{domain}-{task}" for task in found] for domain, found in DOMAINS.items()]
+    run = (conf / "config.yaml").read_text()
+    return _TEMPLATE.format(
+        layout="<runs_dir>/[<experiment>/]<task>/<agent>/<config hash>/seed<k>/",
+        groups="\n".join(f"  {name:<12} {', '.join(found)}" for name, found in groups.items()),
+        tasks="\n".join(_wrap(", ".join(found)) for found in [*tasks, registry.TOYS]),
+        run=_keys(run[run.index("seed:") : run.index("hydra:")]),
+        planner=_keys((conf / "planner" / "mpc.yaml").read_text()),
+        world_model=_keys((conf / "world_model" / "simulator.yaml").read_text()),
+    )
+
+
+def _wrap(names: str) -> str:
+    return textwrap.fill(
+        names, 98, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+    )
+
+
+def _keys(text: str) -> str:
+    """The keys of a yaml with their comments; `$` means something to Hydra."""
+    lines = [line for line in text.splitlines() if line and not line.startswith(("#", "_target_"))]
+    return textwrap.indent("\n".join(lines).replace("${", "<").replace("}", ">"), "  ")
+
+
+def arguments(words: list[str]) -> list[str]:
+    """The command line's words, flags before overrides, as Hydra needs them.
+
+    Raises:
+      UserError: for a flag that there is not.
+    """
+    for word in words:
+        flag = word.partition("=")[0]
+        if flag in ("-m", "--multirun"):
+            raise UserError(
+                "one process makes one run, so that costs don't blend: leave out --multirun, and"
+                " start one command per run"
+            )
+        if flag.startswith("-") and flag not in _FLAGS:
+            raise UserError(
+                f"unknown flag '{flag}': values are set without dashes, as in seed=1; --help tells"
+                " more"
+            )
+    return sorted(words, key=lambda word: "=" in word and not word.startswith("-"))
+
+
+def explain(error: BaseException) -> str:
+    """One line for an error."""
+    if isinstance(error, OverrideParseException):
+        return f"can't read '{error.override}': write key=value, as in seed=1"
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith("See https://hydra"))
+
+
+def explain_composition(error: ConfigCompositionException, conf: Path) -> str:
+    """One line for what Hydra finds wrong with the overrides."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.partition("/")
+        if group == "task":
+            return registry.unknown(name, tuple(error.options))
+        return f"unknown {group} '{name}': choose one of {', '.join(error.options)}"
+    unknown = re.search(r"Could not override '([^']+)'", str(error))
+    if unknown:
+        close = difflib.get_close_matches(unknown[1], defaults(conf), n=3)
+        hint = f"; nearest: {', '.join(close)}" if close else ""
+        return f"unknown key '{unknown[1]}'{hint}; `python -m suites.run --help` lists all"
+    if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", str(error)):
+        return f"can't read '{ambiguous[1]}': give one value, as in seed=1"
+    return explain(error)
+
+
+def defaults(conf: Path) -> dict[str, Any]:
+    """Each dotted key with its default, given the options of groups that the command line names."""
+    words = [word for word in sys.argv[1:] if word.partition("=")[0] in _GROUPS]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        try:
+            config = compose("config", words)
+        except HydraException:
+            config = compose("config")
+    found: dict[str, Any] = {}
+
+    def walk(node: Any, prefix: str) -> None:
+        for key, value in node.items():
+            found[prefix + str(key)] = value
+            if OmegaConf.is_dict(value):
+                walk(value, f"{prefix}{key}.")
+
+    walk(config, "")
+    return found
+
+
+def mistyped(config: DictConfig, conf: Path) -> str | None:
+    """One line for a value that is no number where the default is one; None if there is none."""
+    for key, default in defaults(conf).items():
+        value = OmegaConf.select(config, key)
+        if isinstance(default, int | float) and not isinstance(value, int | float | None):
+            return f"{key} is {value!r}: give a number, such as {default}"
+    return None
+
+
+def explain_build(error: BaseException, part: str) -> str:
+    """One line for why a part of the agent could not be made."""
+    said = str(error)
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        where = said.partition(", set env var")[0]
+        error = error.__cause__
+        while error.__cause__ is not None:
+            error = error.__cause__
+        return f"{part}: {where[:1].lower()}{where[1:]}: {explain(error)}"
+    if isinstance(error, ValueError | UserError):  # written for people
+        return explain(error)
+    name = type(error).__name__
+    return f"{part}: {name}: {explain(error)} (PLAN_OR_LEARN_DEBUG=1 shows where)"
