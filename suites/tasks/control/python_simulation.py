@@ -1,5 +1,7 @@
 """The face of `Simulation` over dm_control's own Python: for the tasks without a compiled twin."""
 
+from collections.abc import Callable
+
 import mujoco
 import numpy as np
 
@@ -9,11 +11,7 @@ from suites.tasks.control.simulation import Cheaper
 from suites.tasks.control.source import SuiteSource
 
 # Arrays of the model that a reset writes, by domain and task.
-_WRITTEN = {
-    ("quadruped", "escape"): ("hfield_data",),
-    ("stacker", "stack_2"): ("body_pos",),
-    ("stacker", "stack_4"): ("body_pos",),
-}
+_WRITTEN = {("quadruped", "escape"): ("hfield_data",)}
 
 
 class PythonSimulation:
@@ -89,6 +87,10 @@ class PythonSimulation:
             rewards[i], ended[i] = self._step(actions[i])
             observations[i] = self._observe()
             self.states[i] = self._read()
+
+    def on_threads(self, n: int, work: Callable[[int], None]) -> None:
+        """`work(0)`: there is one thread."""
+        work(0)
 
     def rollout(
         self, roots: np.ndarray, root_of: np.ndarray, plans: np.ndarray
