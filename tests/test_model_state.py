@@ -30,10 +30,12 @@ WRITTEN = {
     "point_mass-hard": ("wrap_prm",),
     "lqr-lqr_2_1": ("jnt_stiffness",),
     "lqr-lqr_6_2": ("jnt_stiffness",),
-    "manipulator-bring_ball": ("body_pos",),
-    "manipulator-bring_peg": ("body_pos",),
-    "manipulator-insert_ball": ("body_pos",),
-    "manipulator-insert_peg": ("body_pos",),
+    "manipulator-bring_ball": ("body_pos", "body_quat"),
+    "manipulator-bring_peg": ("body_pos", "body_quat"),
+    "manipulator-insert_ball": ("body_pos", "body_quat"),
+    "manipulator-insert_peg": ("body_pos", "body_quat"),
+    "stacker-stack_2": ("body_pos",),
+    "stacker-stack_4": ("body_pos",),
 }
 RK4 = (
     "acrobot-swingup",
