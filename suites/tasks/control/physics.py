@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 from llvmlite import ir
 from numba import carray, cfunc, njit, types
+from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
 import suites.tasks.control.compile_cache  # noqa: F401  (before the first compiled function)
@@ -112,6 +113,16 @@ def as_int32(typingctx, address):
 
 
 @intrinsic
+def as_bool(typingctx, address):
+    """An address as a pointer to NumPy's booleans."""
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], ir.PointerType(ir.IntType(8)))
+
+    return types.CPointer(types.boolean)(types.intp), codegen
+
+
+@intrinsic
 def as_table(typingctx, address):
     """An address as a pointer to int64: how a compiled reward receives its table."""
 
@@ -190,7 +201,7 @@ _SCALAR = types.float64(types.CPointer(types.int64))
 _OBSERVE = types.void(types.CPointer(types.int64), types.CPointer(types.float64))
 
 
-def scalar(function):
+def scalar(function) -> CFunc:
     """Compile `function(table) -> float`: a reward, or a termination (above 0: the episode ends).
 
     The function may close over int and float values only: they become constants of the machine
@@ -199,6 +210,6 @@ def scalar(function):
     return cfunc(_SCALAR, cache=True)(function)
 
 
-def observation(function):
+def observation(function) -> CFunc:
     """Compile `function(table, out)`, which writes the observation to `out[0], out[1], ...`."""
     return cfunc(_OBSERVE, cache=True)(function)

@@ -2,9 +2,10 @@
 
 import copy
 import ctypes
-import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -15,9 +16,6 @@ from suites.tasks.control import kernels
 from suites.tasks.control.physics import STATE, make_table
 from suites.tasks.control.source import Source
 from suites.tasks.control.twin import Twin
-
-
-_PARTS_PER_THREAD = 4  # plans differ in cost (contacts), so more parts than threads
 
 
 @dataclass(frozen=True)
@@ -40,14 +38,19 @@ def _silent(message):
     pass
 
 
-def silence_divergence() -> None:
-    """MuJoCo writes a log file for each diverging candidate; the kernels count its warnings."""
+def free_physics() -> None:
+    """Rid MuJoCo's C code of two things that hold it up, for the whole process.
+
+    It writes a log file for each diverging candidate; the kernels count its warnings. And its
+    Python package makes it read the clock many times a step, a tenth of the time on a small model,
+    for `MjData.timer`, which nothing here reads.
+    """
     library = ctypes.CDLL(None)
     try:
-        handler = ctypes.c_void_p.in_dll(library, "mju_user_warning")
+        ctypes.c_void_p.in_dll(library, "mju_user_warning").value = _silent.address
+        ctypes.c_void_p.in_dll(library, "mjcb_time").value = None
     except ValueError:
         return
-    handler.value = _silent.address
 
 
 def state_size(model: mujoco.MjModel, model_fields: tuple[str, ...]) -> tuple[int, int]:
@@ -74,7 +77,7 @@ class Simulation:
         threads: int = 1,
         cheaper: Cheaper | None = None,
     ):
-        silence_divergence()
+        free_physics()
         self.source, self.twin, self.n, self.threads = source, twin, n, threads
         self.observation_size = observation_size
         self.model, self.substeps = _variant(source, cheaper or Cheaper())
@@ -93,6 +96,8 @@ class Simulation:
             ]
         )
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self._board = kernels.make_board(n, min(threads, n))
+        self._helping = [np.zeros(1, np.int64) for _ in range(1, min(threads, n))]
 
     def read(self) -> np.ndarray:
         """States of the environments, [n, S]."""
@@ -108,16 +113,7 @@ class Simulation:
         """Observations [N, O] of states [N, S]. The environments' own states are lost."""
         out = np.empty((len(rows), self.observation_size))
         self._spread(
-            len(rows),
-            lambda worker, start, stop: kernels.observe_states(
-                self.tables[worker],
-                self.functions[0],
-                self.integration_size,
-                rows,
-                out,
-                start,
-                stop,
-            ),
+            len(rows), kernels.observe_states, self.functions[0], self.integration_size, rows, out
         )
         return out
 
@@ -125,21 +121,14 @@ class Simulation:
         self, actions: np.ndarray, observations: np.ndarray, rewards: np.ndarray, ended: np.ndarray
     ) -> None:
         """One control step of all environments, written to [n, O], [n] and [n]."""
-        self._spread(
-            self.n,
-            lambda worker, start, stop: kernels.step_environments(
-                self.tables,
-                self.functions,
-                self.substeps,
-                self.rk4,
-                actions,
-                observations,
-                rewards,
-                ended,
-                start,
-                stop,
-            ),
-        )
+        common = self._board, self.tables, self.functions, self.substeps, self.rk4
+        for thread, helping in enumerate(self._helping, 1):
+            if not helping[0]:
+                assert self._pool is not None
+                helping[0] = 1
+                sizes = self.action_size, self.observation_size
+                self._pool.submit(kernels.help_stepping, thread, helping, *common, sizes)
+        kernels.step_environments(*common, actions, observations, rewards, ended)
 
     def rollout(
         self, roots: np.ndarray, root_of: np.ndarray, plans: np.ndarray
@@ -153,46 +142,38 @@ class Simulation:
         last = np.empty((n, self.state_size))
         self._spread(
             n,
-            lambda worker, start, stop: kernels.rollout(
-                self.tables[worker],
-                self.functions,
-                self.substeps,
-                self.rk4,
-                self.integration_size,
-                roots,
-                root_of,
-                plans,
-                rewards,
-                continuation,
-                last,
-                start,
-                stop,
-            ),
+            kernels.rollout,
+            self.functions,
+            self.substeps,
+            self.rk4,
+            self.integration_size,
+            roots,
+            root_of,
+            plans,
+            rewards,
+            continuation,
+            last,
         )
         return rewards, continuation, last
 
-    def _spread(self, n: int, work) -> None:
-        """`work(worker, start, stop)` over n items; threads take parts as they get free."""
-        workers = min(self.threads, n)
-        if workers <= 1 or self._pool is None:
-            work(0, 0, n)
-            return
-        parts = min(n, _PARTS_PER_THREAD * workers)
-        edges = [n * part // parts for part in range(parts + 1)]
-        turn = itertools.count()
+    def _spread(self, n: int, kernel: Callable[..., None], *arguments: Any) -> None:
+        """`kernel(table, *arguments, turn)` on the threads, which take turns at n items."""
+        turn = np.zeros(1, np.int64)
+        self.on_threads(n, lambda thread: kernel(self.tables[thread], *arguments, turn))
 
-        def serve(worker: int) -> None:
-            while (part := next(turn)) < parts:
-                work(worker, edges[part], edges[part + 1])
-
-        futures = [self._pool.submit(serve, worker) for worker in range(1, workers)]
-        serve(0)
+    def on_threads(self, n: int, work: Callable[[int], None]) -> None:
+        """`work(thread)` on as many threads as there are for n items, at the same time."""
+        futures = []
+        if self._pool is not None:
+            threads = min(self.threads, self.n, n)
+            futures = [self._pool.submit(work, thread) for thread in range(1, threads)]
+        work(0)
         for future in futures:
             future.result()
 
 
 def _variant(source: Source, cheaper: Cheaper) -> tuple[mujoco.MjModel, int]:
-    """The source's model, or a copy with cheaper physics; and its physics steps per control step."""
+    """The source's model, or a copy with cheaper physics; and its steps per control step."""
     if cheaper == Cheaper():
         return source.model, source.substeps
     model = copy.copy(source.model)

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from suites.errors import UserError
 from suites.tasks.control import kernels
-from suites.tasks.control.physics import make_table
+from suites.tasks.control.physics import STATE, make_table
 from suites.tasks.control.python_simulation import PythonSimulation
 from suites.tasks.control.simulation import Cheaper, Simulation
 from suites.tasks.control.source import Source, SuiteSource
@@ -74,11 +74,19 @@ class ControlTask(VectorEnv):
         self.observation_space = batch(self.single_observation_space, num_envs)
         self.action_space = batch(self.single_action_space, num_envs)
         self._steps = np.zeros(num_envs, np.int64)
-        # Only a model that is drawn with the seed (lqr) differs from environment to environment.
+        # A thread begins the episodes of its own environments, with a source of its own. Only a
+        # model that is drawn with the seed (lqr) differs from environment to environment.
         self._sources: list[Source] = [source] * num_envs
+        self._thread_of = np.zeros(num_envs, np.int64)
         self._own_models = isinstance(source, SuiteSource) and source.domain == "lqr"
-        if isinstance(source, SuiteSource) and self._own_models:
-            self._sources = [SuiteSource(source.domain, source.task) for _ in range(num_envs)]
+        if isinstance(source, SuiteSource) and twin is not None:
+            count = min(threads, num_envs)
+            self._thread_of = np.arange(num_envs) * count // num_envs
+            distinct = num_envs if self._own_models else count
+            copies = [source] + [
+                SuiteSource(source.domain, source.task) for _ in range(1, distinct)
+            ]
+            self._sources = [copies[i * distinct // num_envs] for i in range(num_envs)]
         self._randoms: list[np.random.RandomState] = []
 
     def _simulation(
@@ -110,9 +118,14 @@ class ControlTask(VectorEnv):
     def _restart(self, which: np.ndarray) -> np.ndarray:
         """Begin an episode in some environments; their first observations [M, O]."""
         rows = np.empty((len(which), self.simulation.state_size))
-        for row, i in zip(rows, which, strict=True):
-            self._sources[i].restart(self._randoms[i])
-            row[:] = self._source_state(self._sources[i])
+
+        def begin(thread: int) -> None:
+            for row, i in zip(rows, which, strict=True):
+                if self._thread_of[i] == thread:
+                    self._sources[i].restart(self._randoms[i])
+                    row[:] = self._source_state(self._sources[i])
+
+        self.simulation.on_threads(self.num_envs, begin)
         self.simulation.write(which, rows)
         self._steps[which] = 0
         return self._observe(which, rows)
@@ -121,10 +134,10 @@ class ControlTask(VectorEnv):
         if isinstance(self.simulation, PythonSimulation):
             return self.simulation._read()
         assert self.twin is not None
-        row = np.empty((1, self.simulation.state_size))
-        table = make_table(source.model, source.data, self.twin.model_fields)
-        kernels.read_states(table[None], self.simulation.integration_size, row)
-        return row[0]
+        integration = np.empty(self.simulation.integration_size)
+        mujoco.mj_getState(source.model, source.data, integration, STATE)
+        fields = [np.ravel(getattr(source.model, name)) for name in self.twin.model_fields]
+        return np.concatenate([integration, source.data.sensordata, *fields])
 
     def _observe(self, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
         if isinstance(self.simulation, PythonSimulation):
@@ -138,25 +151,25 @@ class ControlTask(VectorEnv):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
         """One control step of each environment with `actions` [B, A]."""
         observations = np.empty(self.observation_space.shape)
-        rewards, terminated = np.empty(self.num_envs), np.zeros(self.num_envs, bool)
+        rewards = np.empty(self.num_envs)
+        terminated, truncated = np.zeros(self.num_envs, bool), np.empty(self.num_envs, bool)
         actions = np.ascontiguousarray(actions, np.float64)
+        if actions.shape != self.action_space.shape:
+            raise ValueError(f"actions are {actions.shape}, expected {self.action_space.shape}")
         self.simulation.step(actions, observations, rewards, terminated)
-        self._steps += 1
-        if not np.isfinite(rewards).all():
+        ended = kernels.end_step(self._steps, self.facts.horizon, rewards, terminated, truncated)
+        if ended < 0:
             bad = int(np.flatnonzero(~np.isfinite(rewards))[0])
             raise UserError(
                 f"{self.facts.name}: reward is {rewards[bad]} at control step"
                 f" {self._steps[bad]} of environment {bad}: the physics diverged or the reward"
                 " is not finite; check the actions and the task's reward"
             )
-        truncated = self._steps >= self.facts.horizon
-        # As in dm_control, where the time limit comes before the task's own termination.
-        terminated &= ~truncated
         infos: dict[str, Any] = {}
-        ended = terminated | truncated
-        if ended.any():
-            infos = {"final_obs": observations.copy(), "_final_obs": ended.copy()}
-            which = np.flatnonzero(ended)
+        if ended:
+            over = terminated | truncated
+            infos = {"final_obs": observations.copy(), "_final_obs": over}
+            which = np.flatnonzero(over)
             observations[which] = self._restart(which)
         return observations, rewards, terminated, truncated, infos
 
