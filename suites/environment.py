@@ -6,7 +6,9 @@ import sys
 
 # What MUJOCO_GL was when the process began: rendering has a process of its own. Here it is off, as
 # the physics needs no screen, and without OpenGL libraries `import mujoco` can fail.
-rendering = os.environ.get("MUJOCO_GL")
+rendering = os.environ.get("MUJOCO_GL", "")
+if rendering.lower() in ("disable", "disabled", "off", "false", "0"):
+    rendering = ""
 os.environ["MUJOCO_GL"] = "disable"
 
 # We make our own threads. Those of BLAS would crowd them out, and their number changes rounding.

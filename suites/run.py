@@ -1,5 +1,7 @@
 """Run an agent on a task: `python -m suites.run task=cheetah planner=mpc`. See `--help`."""
 
+import os
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -14,14 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from suites import usage
 from suites.checkpoints import Finished, load, save
-from suites.environment import complain, debugging
+from suites.environment import complain, debugging, rendering
 from suites.errors import UserError
 from suites.evaluate import Agent, evaluate
 from suites.ledger import Costs, Meter, allowed_threads, columns, concurrent_runs
 from suites.progress import Progress, closing_table
 from suites.records import Run, config_hash, run_path
 from suites.tasks import registry
-from suites.video import make_videos
+from suites.video import pending
 
 # The null part of each axis: it adds nothing to an agent's name. All null is the random baseline.
 NULL = {"planner": "none", "world_model": "simulator", "learner": "none"}
@@ -233,6 +235,31 @@ def conclude(run: Run, config: Any) -> None:
     print(closing_table(summary, [f.episode for f in episodes.values()], run.path))
     if config.video:
         make_videos(run.path)
+
+
+def make_videos(path: Path) -> None:
+    """Draw what was recorded, in another process. Where that can't be, say why, and go on."""
+    videos = pending(path)
+    if not videos:
+        done = len(list(path.glob("video/*.mp4")))
+        again = "the run was made without video=true; force=true makes it again"
+        complain(f"{done} videos in {path / 'video'}" if done else f"no video: {again}")
+        return
+    complain(f"drawing {len(videos)} videos..." if len(videos) > 1 else "drawing a video...")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CONF.parent), *sys.path])}
+    environment["MUJOCO_GL"] = rendering or ("egl" if sys.platform == "linux" else "")
+    drawn = subprocess.run(
+        [sys.executable, "-m", "suites.video", str(path)],
+        env=environment,
+        check=False,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if drawn.returncode == 0:
+        complain("\n".join(f"video  {video}" for video in videos))
+        return
+    reason = (drawn.stderr.strip().splitlines() or [f"exit code {drawn.returncode}"])[-1]
+    complain(f"no video: {reason}; the same command makes it then")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,114 @@
+"""Videos of recorded episodes: `python -m suites.video <run directory>`.
+
+A process of its own, started after the run: the physics runs with MUJOCO_GL=disable, while drawing
+needs it set to what the machine has (`egl` for software rendering) before MuJoCo is imported.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from suites.errors import UserError
+
+WIDTH, HEIGHT = 480, 360
+MOST_FPS = 50.0
+LIBRARIES = "libegl1 libopengl0 libgl1-mesa-dri"
+
+
+def pending(run: Path) -> dict[Path, Path]:
+    """The videos that are still to be made, with the states that each is made from."""
+    videos = {}
+    for states in sorted(run.glob("checkpoint/evaluation-*/episode*.npy")):
+        after = states.parent.name.removeprefix("evaluation-")
+        name = states.stem if after == "0" else f"{states.stem}-after-{after}"
+        videos[run / "video" / f"{name}.mp4"] = states
+    return {video: states for video, states in videos.items() if not video.exists()}
+
+
+def render(task: Any, states: np.ndarray, fps: float) -> Iterator[np.ndarray]:
+    """Pictures [HEIGHT, WIDTH, 3] of a task's physics states [T, S], `fps` of a simulated second.
+
+    Seen by the model's first camera, which in most models follows the body, or else as a whole.
+    """
+    import mujoco
+
+    simulation = task.simulation
+    if not hasattr(simulation, "model"):
+        raise UserError(f"{task.facts.name} has nothing to draw")
+    model = getattr(simulation, "models", [simulation.model])[0]
+    data = simulation.datas[0] if hasattr(simulation, "datas") else simulation.data
+    simulation.observe(states[:1])  # before the renderer is made, which keeps a copy of a terrain
+    model.vis.quality.offsamples = 0  # twice as fast without a GPU
+    with mujoco.Renderer(model, HEIGHT, WIDTH) as renderer:
+        renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+        for t in np.arange(0, len(states), 1 / (fps * task.facts.control_dt)).astype(int):
+            simulation.observe(states[t : t + 1])  # as it must, it sets the physics to this state
+            renderer.update_scene(data, camera=0 if model.ncam else -1)
+            yield renderer.render()
+
+
+def write_video(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
+    """Write an MP4 that plays in browsers (H.264, yuv420p)."""
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        raise UserError("pip install imageio-ffmpeg") from None
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_name(f".{path.name}")
+    writer = imageio_ffmpeg.write_frames(
+        str(unfinished),
+        (WIDTH, HEIGHT),
+        fps=fps,  # pyright: ignore[reportArgumentType]  (it takes fractions)
+        codec="libx264",
+        pix_fmt_out="yuv420p",
+        macro_block_size=2,
+        output_params=["-movflags", "+faststart", "-f", "mp4"],
+    )
+    writer.send(None)
+    for picture in pictures:
+        writer.send(np.ascontiguousarray(picture))
+    writer.close()
+    os.replace(unfinished, path)
+
+
+def frames_per_second(control_dt: float) -> float:
+    """At real time: a picture each control step, or fewer where that would be too many."""
+    stride = int(np.ceil(round(1 / (control_dt * MOST_FPS), 9)))
+    return 1 / (control_dt * stride)
+
+
+def main(run: Path) -> None:
+    """Make the pending videos of a run.
+
+    Raises:
+      UserError: says what to install.
+    """
+    from omegaconf import OmegaConf
+
+    try:
+        import mujoco
+
+        mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 8, 8).close()
+    except Exception as error:  # what PyOpenGL raises without libraries is of no one kind
+        raise UserError(f"apt install {LIBRARIES} (MuJoCo can't draw: {error})") from error
+    from suites.tasks import registry
+
+    config = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=True)
+    assert isinstance(config, dict)
+    task = registry.make(config["task"])
+    task.reset(seed=0)
+    for video, states in pending(run).items():
+        fps = frames_per_second(task.facts.control_dt)
+        write_video(video, render(task, np.load(states), fps), fps)
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except UserError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
