@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from suites.tasks.control.simulation import Cheaper
+from suites.errors import UserError
+from suites.tasks.control import derivatives
+from suites.tasks.control.simulation import Cheaper, Simulation
 
 
 class Simulator:
@@ -51,6 +53,96 @@ class Simulator:
         """Observations [..., O] in states [..., S]."""
         rows = np.ascontiguousarray(state.reshape(-1, state.shape[-1]))
         return self.simulation.observe(rows).reshape(*state.shape[:-1], -1)
+
+    def feedback_rollout(
+        self,
+        state: np.ndarray,
+        plans: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        gains: np.ndarray | None = None,
+        reference: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Roll out clip(plans[b, k, h] + gains[b, h] (x - reference[b, h]), low, high).
+
+        Arguments:
+          state: [B, S]. plans: [B, K, H, A]. gains: [B, H, A, n], None for 0.
+          reference: States [B, H + 1, S].
+
+        Returns:
+          Rewards [B, K, H], continuation [B, K, H], actions [B, K, H, A], states [B, K, H + 1, S].
+        """
+        batch, candidates, horizon, size = plans.shape
+        if gains is None or reference is None:
+            gains = np.empty((batch, 0, size, self.tangent_size))
+            reference = np.empty((batch, 0, state.shape[-1]))
+        self._count(batch * candidates * horizon)
+        return derivatives.feedback_rollout(
+            self.compiled, state, plans, low, high, gains, reference
+        )
+
+    def derivatives(
+        self, states: np.ndarray, actions: np.ndarray, lengths: np.ndarray, full: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+        """Derivatives along trajectories: states [B, H + 1, S], actions [B, H, A].
+
+        By finite differences, all counted as simulated steps. With z = (x_h, u_h), d = n + A, and
+        all 0 after lengths[b] control steps:
+
+        Returns:
+          Of the next state: fx [B, H, n, n] and fu [B, H, n, A]. Of the step's reward as a function
+          of z: gradient [B, H, d], and if `full` the Hessian [B, H, d, d] for linear dynamics.
+        """
+        batch, horizon, size = actions.shape
+        n, d = self.tangent_size, self.tangent_size + size
+        used = np.arange(horizon) < lengths[:, None]
+        self._count(int(used.sum()) * self.derivative_steps(full))
+        controls = np.ascontiguousarray(actions[used])
+        jacobian, gradient = np.zeros((batch, horizon, n, d)), np.zeros((batch, horizon, d))
+        jacobian[used], gradient[used] = derivatives.step_derivatives(
+            self.compiled, np.ascontiguousarray(states[:, :-1][used]), controls
+        )
+        hessian = None
+        if full:
+            reached = np.ascontiguousarray(states[:, 1:][used])
+            inner = derivatives.reward_hessians(self.compiled, reached, controls)
+            chain = np.zeros((len(inner), d, d))
+            chain[:, :n], chain[:, n:, n:] = jacobian[used], np.eye(size)
+            hessian = np.zeros((batch, horizon, d, d))
+            hessian[used] = chain.swapaxes(1, 2) @ inner @ chain
+        return jacobian[..., :n], jacobian[..., n:], gradient, hessian
+
+    def derivative_steps(self, full: bool) -> int:
+        """Simulated steps that `derivatives` takes per control step.
+
+        A reward in a displaced state costs less than a step, but counts as one.
+        """
+        d = self.tangent_size + self.compiled.action_size
+        return 2 * d + (d * (d + 1) + 1 if full else 0)
+
+    def displace(self, state: np.ndarray, tangents: np.ndarray) -> np.ndarray:
+        """States [B, M, S] beside states [B, S] by tangents [M, n]; each counts as one step."""
+        self._count(len(state) * len(tangents))
+        return derivatives.displace(self.compiled, state, tangents)
+
+    @property
+    def tangent_size(self) -> int:
+        """Size of the differences of two states: n."""
+        return derivatives.tangent_size(self.compiled)
+
+    @property
+    def compiled(self) -> Simulation:
+        """The simulation, where it is compiled.
+
+        Raises:
+          UserError: for a task without a compiled twin.
+        """
+        if not isinstance(self.simulation, Simulation):
+            raise UserError(
+                "planner.optimizer=ilqg needs derivatives, which only compiled tasks have; this"
+                " one runs through dm_control's Python: choose another planner.optimizer"
+            )
+        return self.simulation
 
     def _count(self, steps: int) -> None:
         self.sim_steps += steps
