@@ -59,7 +59,7 @@ def compare(
 
 def print_table(title: str, rows: Sequence[dict[str, Any]]) -> None:
     """Rows with the same keys, aligned: text to the left, numbers to the right."""
-    print(f"\n{title}")
+    print(f"\n{title}", flush=True)
     if not rows:
         return
     cells = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
