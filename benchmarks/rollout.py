@@ -60,7 +60,7 @@ QUICK = Scale((("cheetah-run", 8), ("walker-walk", 4), ("humanoid-walk", 4)), 4,
 
 def random_actions(task: ControlTask, *shape: int) -> np.ndarray:
     """Uniform actions, [*shape, A]."""
-    space = task.single_action_space
+    space = task.facts.action_space
     generator = np.random.default_rng(0)
     return generator.uniform(space.low, space.high, (*shape, *space.shape))
 

@@ -31,7 +31,7 @@ class ModelSource:
     substeps: int
     horizon: int
 
-    def seed(self, seed: int) -> np.random.RandomState:
+    def seed(self, seed: int | None) -> np.random.RandomState:
         """The stream from which the episodes of an environment with this seed are drawn."""
         return np.random.RandomState(seed)
 
@@ -59,7 +59,7 @@ class SuiteSource:
         limit = self.environment._step_limit
         self.horizon = int(np.ceil(limit)) if np.isfinite(limit) else UNLIMITED
 
-    def seed(self, seed: int) -> np.random.RandomState:
+    def seed(self, seed: int | None) -> np.random.RandomState:
         random = np.random.RandomState(seed)
         if self.domain == "lqr":  # the stiffness of the springs is drawn when the model is made
             self.__init__(self.domain, self.task, random)

@@ -22,11 +22,11 @@ from suites.tasks.spec import TaskSpec
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The whole state of the environments: physics [B, S], steps [B], and each one's random stream."""
+    """The whole state of the environments: physics [B, S], steps [B], random streams [B]."""
 
     states: np.ndarray
     steps: np.ndarray
-    randoms: list[tuple]
+    randoms: list[Any]
 
 
 class ControlTask(VectorEnv):
@@ -101,7 +101,7 @@ class ControlTask(VectorEnv):
         self, threads: int, cheaper: Cheaper | None = None
     ) -> Simulation | PythonSimulation:
         """Physics of its own for a planner, with `threads` workers."""
-        size = int(np.prod(self.single_observation_space.shape))
+        size = self.facts.observation_space.shape[0]
         return self._simulation(threads, threads, cheaper, size)
 
     def reset(
@@ -150,7 +150,7 @@ class ControlTask(VectorEnv):
         self, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
         """One control step of each environment with `actions` [B, A]."""
-        observations = np.empty(self.observation_space.shape)
+        observations = np.empty((self.num_envs, *self.facts.observation_space.shape))
         rewards = np.empty(self.num_envs)
         terminated, truncated = np.zeros(self.num_envs, bool), np.empty(self.num_envs, bool)
         actions = np.ascontiguousarray(actions, np.float64)
