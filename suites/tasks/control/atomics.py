@@ -51,7 +51,7 @@ def store(typingctx, address, value):
 
 @intrinsic
 def pause(typingctx):
-    """Tell the processor that this is a loop that waits: a few cycles that leave others the room."""
+    """Tell the processor that this loop waits: a few cycles in which others get the room."""
 
     def codegen(context, builder, signature, args):
         name, hint = ("llvm.x86.sse2.pause", []) if _X86 else ("llvm.aarch64.hint", [_INT32(1)])
