@@ -1,5 +1,11 @@
 """The task of docs/own_task.md: the way that a user's own task goes, from yaml to rollouts."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +13,8 @@ from suites.tasks import balancer
 from suites.tasks.control import own_task
 from suites.tasks.control.simulation import Simulation
 from suites.tasks.control.twin import site
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def make(num_envs: int = 1, threads: int = 1) -> tuple[balancer.ControlTask, Simulation]:
@@ -102,3 +110,34 @@ def test_a_control_step_is_whole_physics_steps():
     model = balancer.mujoco.MjModel.from_xml_string(balancer.MJCF)
     with pytest.raises(ValueError, match="not a multiple of the timestep"):
         own_task("mine", model, balancer.initialise, balancer.twin(model), 13, control_dt=0.012)
+
+
+def command(folder: Path, *words: str) -> dict:
+    """Run `python -m suites.run` in `folder`; the run's summary."""
+    done = subprocess.run(
+        [sys.executable, "-m", "suites.run", "threads=1", *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(next(folder.glob("runs/**/summary.json")).read_text())
+
+
+def test_the_command_line_knows_it(tmp_path):
+    summary = command(tmp_path, "task=balancer", "planner.budget=200")
+    assert summary["task"] == "balancer"
+    assert summary["agent"].startswith("mpc")
+    assert summary["returns"] == [summary["score"]]
+    assert 0 < summary["score"] <= 500
+
+
+def test_it_may_lie_in_a_folder_of_its_own(tmp_path):
+    (tmp_path / "unicycle.py").write_text(Path(balancer.__file__).read_text())
+    tasks = tmp_path / "conf" / "task"
+    tasks.mkdir(parents=True)
+    (tasks / "unicycle.yaml").write_text("_target_: unicycle.make\nname: unicycle\n")
+    summary = command(tmp_path, "--config-dir", "conf", "task=unicycle", "planner=none")
+    assert (summary["task"], summary["agent"]) == ("unicycle", "random")
