@@ -40,7 +40,7 @@ def take(candidates: np.ndarray, order: np.ndarray) -> np.ndarray:
 def elite_gaussian(candidates: np.ndarray, scores: np.ndarray, elites: int) -> Gaussian:
     """Mean and deviation of the best; where fewer are finite, of those."""
     order = ranking(scores)[:, :elites]
-    finite = np.isfinite(np.take_along_axis(scores, order, axis=1))[:, :, None, None]
+    finite = np.isfinite(np.take_along_axis(scores, order, axis=1))[..., None, None]
     best, count = take(candidates, order), np.maximum(finite.sum(axis=1), 1)
     mean = np.where(finite, best, 0).sum(axis=1) / count
     variance = (np.where(finite, best - mean[:, None], 0) ** 2).sum(axis=1) / count
@@ -49,7 +49,7 @@ def elite_gaussian(candidates: np.ndarray, scores: np.ndarray, elites: int) -> G
 
 def where_finite(scores: np.ndarray, new: Gaussian, old: Gaussian) -> Gaussian:
     """`new`, but `old` in environments where no candidate is finite."""
-    some = np.isfinite(scores).any(axis=1)[:, None, None]
+    some = np.isfinite(scores).any(axis=1, keepdims=True)[..., None]
     return Gaussian(np.where(some, new.mean, old.mean), np.where(some, new.std, old.std))
 
 
@@ -113,7 +113,7 @@ class CEM:
     """Cross-entropy method (Rubinstein and Kroese 2004; for MPC, Chua et al. 2018).
 
     Attributes:
-      elites: How many of the best refit the Gaussian.
+      elites: Fraction of the candidates that refit the Gaussian, at least two of them.
       momentum: Weight of the old Gaussian in the new one.
       keep: How many elites are candidates again in the next iteration and the next decision.
     """
@@ -121,7 +121,7 @@ class CEM:
     sigma: float = 0.5
     beta: float = 0.0
     iterations: int = 4
-    elites: int = 10
+    elites: float = 0.25
     momentum: float = 0.1
     keep: int = 0
     executes: ClassVar[str] = "mean"
@@ -130,7 +130,8 @@ class CEM:
         return perturb(gaussian, noise, n, self.beta)
 
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
-        new = elite_gaussian(candidates, scores, self.elites)
+        count = max(2, round(self.elites * candidates.shape[1]))
+        new = elite_gaussian(candidates, scores, count)
         old, new = gaussian, where_finite(scores, new, gaussian)
         return Gaussian(
             self.momentum * old.mean + (1 - self.momentum) * new.mean,
@@ -144,7 +145,6 @@ class ICEM(CEM):
 
     beta: float = 2.0
     iterations: int = 4
-    elites: int = 10
     keep: int = 3
     executes: ClassVar[str] = "best"
 
