@@ -87,6 +87,7 @@ class Run:
     def clear(self) -> None:
         """Forget all that was recorded."""
         with _writing(self.path):
+            (self.path / "summary.json").unlink(missing_ok=True)  # first: it says that all is there
             for entry in self.path.iterdir():
                 if entry.is_dir():
                     shutil.rmtree(entry)

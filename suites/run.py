@@ -101,12 +101,11 @@ def check(config: Any) -> None:
     for key in ("video", "force"):
         if not isinstance(config[key], bool):
             raise UserError(f"{key} is {config[key]!r}: give true or false")
-    for key, least in (("seed", 0), ("threads", 1), ("evaluation.episodes", 1)):
-        value = config
-        for part in key.split("."):
-            value = value[part]
-        if value is None and key == "threads":
-            continue
+    least_of = {"seed": 0, "evaluation.seed": 0, "evaluation.episodes": 1, "budget.env_steps": 0}
+    if config.threads is not None:
+        least_of["threads"] = 1
+    for key, least in least_of.items():
+        value = OmegaConf.select(config, key)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"{key} is {value!r}: give a whole number of at least {least}")
 
@@ -187,6 +186,8 @@ def evaluate_missing(
             " leave it at 0"
         )
     model = build("world_model", config, task=task, threads=threads)
+    if finished:
+        complain(f"continuing: {len(finished)} of {config.evaluation.episodes} episodes are there")
     progress = Progress(len(finished), config.evaluation.episodes, facts.horizon)
     outside = meter.lap()
     episodes = evaluate(
@@ -211,7 +212,7 @@ def evaluate_missing(
 
 
 def evaluation_row(
-    run_digest: str, episodes: list[Finished], rest: Costs, threads: int
+    digest: str, episodes: list[Finished], rest: Costs, threads: int
 ) -> dict[str, Any]:
     """A row of `evaluations.jsonl`."""
     returns = [finished.episode.score for finished in episodes]
@@ -225,7 +226,7 @@ def evaluation_row(
         **columns(outside, evaluation),
         "threads": threads,
         "concurrent_runs": max(concurrent, default=None),
-        "config_hash": run_digest,
+        "config_hash": digest,
     }
 
 

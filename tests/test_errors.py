@@ -1,0 +1,126 @@
+"""Bad input and failing machines: one clear line, exit code 2, no traceback."""
+
+import errno
+import os
+
+import pytest
+from commandline import CommandLine
+
+from suites import records
+from suites.tasks import registry
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    return CommandLine(monkeypatch, capsys, tmp_path)
+
+
+def complaint(command, *words: str) -> str:
+    """The one line that a command says."""
+    code, out, err = command(*words)
+    assert code == 2
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("task=chetah", "unknown task 'chetah'; nearest: cheetah"),
+        ("task=walker_runn", "nearest: walker-run"),
+        ("task=zzz", "unknown task 'zzz'; `python -m suites.run --help` lists all"),
+        ("planner=mcp", "unknown planner 'mcp': choose one of "),
+        ("agent=sacc", "unknown agent 'sacc': choose one of "),
+        ("planner.optimizer=cmaes", "planner.optimizer is 'cmaes': choose one of "),
+        ("planner.horizn=1", "unknown key 'planner.horizn'; nearest: planner.horizon"),
+        ("sead=1", "unknown key 'sead'; nearest: seed"),
+        ("planner.horizon=0", "planner.horizon is 0"),
+        ("planner.horizon=long", "planner.horizon is 'long': give a number, such as"),
+        ("planner.budget=10", "planner.budget is 10"),
+        ("planner.budget=", "planner.budget is '': give a number"),
+        ("+planner.wings=2", "planner.wings"),
+        ("world_model.physics.substeps=0", "physics"),
+        ("cheetah", "can't read 'cheetah': write key=value"),
+        ("seed=1,2", "can't read 'seed=1,2': give one value"),
+        ("seed={", "can't read 'seed={'"),
+        ("seed=-1", "seed is -1"),
+        ("seed=first", "seed is 'first'"),
+        ("threads=0", "threads is 0"),
+        ("evaluation.episodes=0", "evaluation.episodes is 0"),
+        ("evaluation.seed=-3", "evaluation.seed is -3"),
+        ("video=maybe", "video is 'maybe': give true or false"),
+        ("budget.env_steps=10", "nothing in this agent learns"),
+        ("--seed=1", "unknown flag '--seed'"),
+        ("--multirun", "one process makes one run"),
+        ("task=toy-chain", "planner mpc with optimizer icem needs continuous actions"),
+    ],
+)
+def test_one_line(command, word, said):
+    assert said in complaint(command, word)
+
+
+def test_a_discrete_task_names_both(command):
+    line = complaint(command, "task=toy-chain")
+    assert "mpc" in line
+    assert "toy-chain" in line
+
+
+def test_debugging_shows_the_traceback(command, monkeypatch):
+    monkeypatch.setenv("PLAN_OR_LEARN_DEBUG", "1")
+    with pytest.raises(Exception, match="cmaes"):
+        command("planner.optimizer=cmaes")
+
+
+def test_a_yaml_whose_module_is_missing(command, tmp_path):
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "mine.yaml").write_text("_target_: no_such_module.make\n")
+    line = complaint(command, "--config-dir", str(tmp_path), "task=mine")
+    assert "no_such_module" in line
+    line = complaint(command, "--config-dir", str(tmp_path), "task=mime")
+    assert "nearest: mine" in line  # one's own tasks are among the near ones
+
+
+def test_a_file_in_the_way(command, tmp_path):
+    (tmp_path / "file").write_text("")
+    line = complaint(command, f"runs_dir={tmp_path}/file/runs")
+    assert f"can't write {tmp_path}/file" in line
+    assert "runs_dir=" in line
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_read_only(command, tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    line = complaint(command, f"runs_dir={tmp_path}/closed")
+    assert "Permission denied" in line
+
+
+def test_a_disk_that_fills_up(command, tmp_path, monkeypatch):
+    """The second episode finds no room; the first one stays, and the run goes on from there."""
+    words = ("task=pendulum", "agent=random", "evaluation.episodes=2")
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if "episode1" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr(records.os, "fsync", fsync)
+    code, _, err = command(*words)
+    assert code == 2
+    last = err.splitlines()[-1]
+    assert "error: can't write" in last
+    assert "episode1.json: No space left on device" in last
+    assert len(list(tmp_path.glob("**/episode0.json"))) == 1
+    monkeypatch.undo()
+    code, _, err = command(*words)
+    assert code == 0
+    assert "continuing: 1 of 2" in err
+
+
+def test_nearest_names():
+    assert registry.nearest("chetah")[0] == "cheetah"
+    assert registry.nearest("humanoid_cmu-run")[0] == "humanoid_CMU-run"
+    assert "walker-run" in registry.nearest("run-walker")
+    assert registry.nearest("zzz") == []
