@@ -48,8 +48,9 @@ class RecedingHorizon:
         low, high = np.asarray(spec.action_space.low), np.asarray(spec.action_space.high)
         bounded = np.isfinite(low) & np.isfinite(high)
         self.low, self.high = low, high
-        self.middle = np.where(bounded, (low + high) / 2, 0.0)
-        self.half_range = np.where(bounded, (high - low) / 2, 1.0)
+        # Without bounds: as if they were -1 and 1.
+        low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
+        self.middle, self.half_range = (low + high) / 2, (high - low) / 2
 
     def returns(
         self,

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numba import njit
 
+from planners.backward import backward
 from planners.horizon import RecedingHorizon
 from planners.interface import Plan, Prior, State, WorldModel
 from planners.noise import Noise
 
 SMALLEST_STEP = 1e-3  # of the line search, whose steps are spaced evenly on a logarithmic scale
-MU_MIN, MU_MAX, MU_FACTOR = 1e-6, 1e10, 2.0  # Tassa et al. 2012, section II-F
+MU_MIN, MU_MAX, MU_FACTOR = 1e-6, 1e6, 2.0  # Tassa et al. 2012, section II-F
 VALUE_EPSILON = 1e-2  # a learned value is float32: smaller differences drown in its rounding
 
 
@@ -128,7 +128,8 @@ class ILQG(RecedingHorizon):
     differences in d = n + A directions) and d (d + 1) + 1 more for the reward's full Hessian, which
     is taken where one iteration with it fits; else its Gauss-Newton approximation. Where that does
     not fit, the horizon shrinks, down to `min_steps`; then the line search. What is left pays for
-    more iterations, at most `iterations`.
+    more iterations, at most `iterations`. A terminal value takes n (n + 1) steps more for its
+    derivatives, 2n without Hessians.
 
     Arguments:
       budget: Simulated control steps per decision and environment, at most.
@@ -218,10 +219,11 @@ class ILQG(RecedingHorizon):
                 "planner.optimizer is 'ilqg', which needs a model with derivatives, and"
                 f" {type(model).__name__} has none; choose another optimizer"
             )
-        terminal = 2 * model.tangent_size if prior.has_value else 0
+        n = model.tangent_size
 
         def cost(steps: int, full: bool, alphas: int, iterations: int) -> int:
             per_step = model.derivative_steps(full) + alphas
+            terminal = prior.has_value * n * (n + 1 if full else 2)
             return steps * (1 + iterations * per_step) + iterations * terminal
 
         full = cost(self.horizon, True, self.alphas, 1) <= self.budget
@@ -267,14 +269,13 @@ class ILQG(RecedingHorizon):
         discounts = self.discount ** np.arange(best.rewards.shape[1])
         cost_gradient = cost_gradient * discounts[:, None]
         cost_hessian = cost_hessian * discounts[:, None, None]
-        vx, vxx = self._terminal(model, prior, best, lengths)
+        vx, vxx = self._terminal(model, prior, best, lengths, full)
         batch, horizon, size = best.actions.shape
         k, gains = np.zeros((batch, horizon, size)), np.zeros((batch, horizon, size, fx.shape[-1]))
         expected = np.zeros(batch)
         lower, upper = self.low - best.actions, self.high - best.actions
         for b in range(batch):
-            done = False
-            while not done and mu[b] <= MU_MAX:
+            while True:
                 done, expected[b] = backward(
                     fx[b],
                     fu[b],
@@ -289,36 +290,43 @@ class ILQG(RecedingHorizon):
                     k[b],
                     gains[b],
                 )
-                if not done:
-                    mu[b], delta[b] = increase(mu[b], delta[b])
+                if done or mu[b] >= MU_MAX:
+                    break
+                mu[b], delta[b] = increase(mu[b], delta[b])
             if not done:
                 k[b], gains[b], expected[b] = 0, 0, 0
-            mu[b] = min(mu[b], MU_MAX)
         return k, gains, expected
 
     def _terminal(
-        self, model: Any, prior: Prior, best: Trajectory, lengths: np.ndarray
+        self, model: Any, prior: Prior, best: Trajectory, lengths: np.ndarray, full: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Gradient [B, n] and Hessian [B, n, n] of the cost after the last step.
+        """Gradient [B, n] and semidefinite Hessian [B, n, n] of the cost after the last step.
 
-        That is the negative value of the prior: of its Hessian the diagonal is taken, as far as it
-        is positive.
+        That is the negative value of the prior; its Hessian is a diagonal unless `full`.
         """
         batch, horizon = best.rewards.shape
         n = model.tangent_size
-        vx, vxx = np.zeros((batch, n)), np.zeros((batch, n, n))
-        if prior.has_value:
-            steps = np.concatenate([np.eye(n), -np.eye(n), np.zeros((1, n))]) * VALUE_EPSILON
-            last = best.states[:, -1]
-            beside = model.features(model.displace(last, steps[:-1]))
-            values = prior.value(beside.reshape(-1, beside.shape[-1])).reshape(batch, 2, n)
-            middle = prior.value(model.features(last)).reshape(batch, 1)
-            reached = (lengths == horizon) & (best.continuation[:, -1] > 0)
-            weight = (self.discount**horizon * reached)[:, None]
-            vx = -weight * (values[:, 0] - values[:, 1]) / (2 * VALUE_EPSILON)
-            curvature = -(values[:, 0] + values[:, 1] - 2 * middle) / VALUE_EPSILON**2
-            vxx = np.eye(n) * (weight * np.maximum(curvature, 0))[:, None]
-        return np.nan_to_num(vx), np.nan_to_num(vxx)
+        if not prior.has_value:
+            return np.zeros((batch, n)), np.zeros((batch, n, n))
+
+        def values(states: Any) -> np.ndarray:
+            features = model.features(states)
+            return prior.value(features.reshape(-1, features.shape[-1])).reshape(batch, -1)
+
+        last = best.states[:, -1]
+        rows, columns = np.tril_indices(n, -1 if full else -n)
+        unit = np.eye(n)
+        directions = np.concatenate([unit, unit[rows] + unit[columns]]) * VALUE_EPSILON
+        beside = values(model.displace(last, np.concatenate([directions, -directions])))
+        up, down = np.split(beside, 2, axis=1)
+        reached = (lengths == horizon) & (best.continuation[:, -1] > 0)
+        weight = (self.discount**horizon * reached)[:, None]
+        gradient = -weight * (up - down)[:, :n] / (2 * VALUE_EPSILON)
+        second = -weight * (up + down - 2 * values(last)) / VALUE_EPSILON**2
+        hessian = unit * second[:, :n, None]
+        hessian[:, rows, columns] = (second[:, n:] - second[:, rows] - second[:, columns]) / 2
+        hessian[:, columns, rows] = hessian[:, rows, columns]
+        return np.nan_to_num(gradient), semidefinite(hessian)
 
 
 def cost_derivatives(
@@ -330,14 +338,19 @@ def cost_derivatives(
         scale = np.where(cost > 1e-6, 1 / np.maximum(2 * cost, 1e-6), 0)
         scale = np.where(np.isfinite(cost), scale, 0)
         return -gradient, scale * gradient[..., :, None] * gradient[..., None, :]
-    values, vectors = np.linalg.eigh(np.nan_to_num(-hessian))
-    return -gradient, (vectors * np.maximum(values, 0)[..., None, :]) @ vectors.swapaxes(-1, -2)
+    return -gradient, semidefinite(-hessian)
+
+
+def semidefinite(hessian: np.ndarray) -> np.ndarray:
+    """The nearest positive semidefinite matrices [..., d, d]; what is not finite counts as 0."""
+    values, vectors = np.linalg.eigh(np.nan_to_num(hessian))
+    return (vectors * np.maximum(values, 0)[..., None, :]) @ vectors.swapaxes(-1, -2)
 
 
 def increase(mu: float, delta: float) -> tuple[float, float]:
     """The next higher mu: its factor grows with each increase (Tassa et al. 2012, section II-F)."""
     delta = max(MU_FACTOR, delta * MU_FACTOR)
-    return max(MU_MIN, mu * delta), delta
+    return min(max(MU_MIN, mu * delta), MU_MAX), delta
 
 
 def decrease(mu: float, delta: float) -> tuple[float, float]:
@@ -363,145 +376,3 @@ def _finite(*arrays: np.ndarray | None) -> np.ndarray:
     """Control steps [B] before the first in which one of the arrays [B, H, ...] is not finite."""
     finite = [np.isfinite(a).reshape(*a.shape[:2], -1).all(axis=2) for a in arrays if a is not None]
     return np.cumprod(np.all(finite, axis=0), axis=1).sum(axis=1)
-
-
-@njit(cache=True, nogil=True)
-def backward(fx, fu, gradient, hessian, vx, vxx, lower, upper, length, mu, k, gains):
-    """Riccati recursion with bounded steps; writes k [H, A] and gains [H, A, n].
-
-    Arguments:
-      fx, fu: [H, n, n] and [H, n, A]. gradient, hessian: of the cost, [H, d] and [H, d, d].
-      vx, vxx: Of the cost after the last step, [n] and [n, n].
-      lower, upper: [H, A], bounds of the steps. length: Steps that count; the rest get 0.
-
-    Returns:
-      Whether every step had a positive definite problem, and the decrease of the cost to expect.
-    """
-    n, size = fu.shape[1], fu.shape[2]
-    k[:] = 0
-    gains[:] = 0
-    expected = 0.0
-    start = np.zeros(size)
-    for h in range(length - 1, -1, -1):
-        a, b = np.ascontiguousarray(fx[h]), np.ascontiguousarray(fu[h])
-        at, bt = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
-        qx = gradient[h, :n] + at @ vx
-        qu = gradient[h, n:] + bt @ vx
-        va, vb = vxx @ a, vxx @ b
-        qxx = hessian[h, :n, :n] + at @ va
-        qux = hessian[h, n:, :n] + bt @ va
-        quu = hessian[h, n:, n:] + bt @ vb
-        regular_uu, regular_ux = quu + mu * (bt @ b), qux + mu * (bt @ a)
-        ok, step, free, factor = box_qp(regular_uu, qu, lower[h], upper[h], start)
-        if not ok:
-            return False, 0.0
-        gain = np.zeros((size, n))
-        index = np.flatnonzero(free)
-        if index.size > 0:
-            right = np.empty((index.size, n))
-            for i in range(index.size):
-                right[i] = -regular_ux[index[i]]
-            solve_factored(factor, right)
-            for i in range(index.size):
-                gain[index[i]] = right[i]
-        k[h], gains[h], start = step, gain, step
-        gain_t, qux_t = np.ascontiguousarray(gain.T), np.ascontiguousarray(qux.T)
-        quu_step, quu_gain = quu @ step, quu @ gain
-        expected -= step @ qu + 0.5 * (step @ quu_step)
-        vx = qx + gain_t @ (quu_step + qu) + qux_t @ step
-        vxx = qxx + gain_t @ quu_gain + gain_t @ qux + qux_t @ gain
-        vxx = np.ascontiguousarray(0.5 * (vxx + vxx.T))
-    return True, expected
-
-
-@njit(cache=True, nogil=True)
-def box_qp(hessian, gradient, lower, upper, start):
-    """Minimise x'Hx/2 + g'x with lower <= x <= upper by projected Newton steps.
-
-    Source: Tassa et al. 2014, "Control-limited differential dynamic programming", section III-A.
-
-    Returns:
-      Success (False where H is not positive definite on the free dimensions), x, the mask of free
-      dimensions, and the Cholesky factor of H on them.
-    """
-    size = gradient.size
-    x = np.minimum(np.maximum(start, lower), upper)
-    free = np.ones(size, np.bool_)
-    factor = np.zeros((size, size))
-    for iteration in range(100):
-        slope = gradient + hessian @ x
-        now = (x <= lower) & (slope > 0) | (x >= upper) & (slope < 0)
-        changed = iteration == 0
-        for i in range(size):
-            if free[i] == now[i]:
-                free[i] = not now[i]
-                changed = True
-        index = np.flatnonzero(free)
-        if index.size == 0:
-            return True, x, free, np.zeros((0, 0))
-        if changed:
-            factor = np.empty((index.size, index.size))
-            for i in range(index.size):
-                for j in range(index.size):
-                    factor[i, j] = hessian[index[i], index[j]]
-            if not cholesky(factor):
-                return False, x, free, factor
-        newton = np.empty((index.size, 1))
-        decrement = 0.0
-        for i in range(index.size):
-            newton[i, 0] = -slope[index[i]]
-        solve_factored(factor, newton)
-        for i in range(index.size):
-            decrement -= newton[i, 0] * slope[index[i]]
-        if decrement <= 1e-20:
-            break
-        value = 0.5 * (x @ (hessian @ x)) + gradient @ x
-        length = 1.0
-        moved = False
-        while length > 1e-12:  # Armijo, along the projection onto the box
-            trial = x.copy()
-            for i in range(index.size):
-                j = index[i]
-                trial[j] = min(max(x[j] + length * newton[i, 0], lower[j]), upper[j])
-            drop = value - (0.5 * (trial @ (hessian @ trial)) + gradient @ trial)
-            if drop >= 0.1 * -(slope @ (trial - x)) and drop > 0:
-                x, moved = trial, True
-                break
-            length *= 0.6
-        if not moved:
-            break
-    return True, x, free, factor
-
-
-@njit(cache=True, nogil=True)
-def cholesky(a):
-    """The lower factor of a symmetric matrix, in its place; False where it is not definite."""
-    largest = 0.0
-    for i in range(a.shape[0]):
-        largest = max(largest, abs(a[i, i]))
-    for j in range(a.shape[0]):
-        for i in range(j, a.shape[0]):
-            for m in range(j):
-                a[i, j] -= a[i, m] * a[j, m]
-        # Not `<=`: a NaN must fail too.
-        if not a[j, j] > 1e-13 * largest:
-            return False
-        root = np.sqrt(a[j, j])
-        for i in range(j, a.shape[0]):
-            a[i, j] /= root
-    return True
-
-
-@njit(cache=True, nogil=True)
-def solve_factored(factor, right):
-    """Solve LL'x = right [n, m] in its place."""
-    size = factor.shape[0]
-    for column in range(right.shape[1]):
-        for i in range(size):
-            for j in range(i):
-                right[i, column] -= factor[i, j] * right[j, column]
-            right[i, column] /= factor[i, i]
-        for i in range(size - 1, -1, -1):
-            for j in range(i + 1, size):
-                right[i, column] -= factor[j, i] * right[j, column]
-            right[i, column] /= factor[i, i]
