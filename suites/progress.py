@@ -30,7 +30,7 @@ class Progress:
         self._said = 0
         self._bar = None
         if sys.stderr.isatty():
-            form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
+            form = "{percentage:3.0f}% |{bar:20}| {desc}"
             self._bar = tqdm(total=self._total, bar_format=form, file=sys.stderr, mininterval=0.2)
 
     def step(self, episode: int, steps: int, score: float, plan_seconds: float) -> None:
@@ -44,8 +44,7 @@ class Progress:
         )
         name = f"episode {episode + 1}/{self._episodes}"
         if self._bar is not None:
-            self._bar.set_description_str(name, refresh=False)
-            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.set_description_str(f"{name}: {text}", refresh=False)
             self._bar.update(done - self._bar.n)
         elif done * _LINES // self._total > self._said:
             self._said = done * _LINES // self._total
@@ -89,7 +88,8 @@ def closing_table(summary: dict[str, Any], episodes: list[Episode], path: Path) 
         ("sim steps per decision", f"{costs['evaluation_sim_steps'] / decisions:.0f}"),
         ("plan time", f"median {median:.1f} ms, 95% under {p95:.1f} ms"),
         ("CPU", f"{cpu:.1f} s, and {extra:.1f} s of set-up"),
-        ("clock", f"{wall:.1f} s, and {extra_wall:.1f} s of set-up; {compiling:.1f} s compiling"),
+        ("clock", f"{wall:.1f} s, and {extra_wall:.1f} s of set-up"),
+        ("compiling", f"{compiling:.1f} s of these"),
         ("run", str(path)),
     ]
     width = max(len(name) for name, _ in rows)
