@@ -1,9 +1,12 @@
-"""Train Stable-Baselines3's SAC on a task of this suite.
+"""Train Stable-Baselines3's SAC on a task of this suite, through the adapter `SB3`.
 
-pip install 'plan-or-learn[sb3]'
-python docs/examples/sb3_sac.py cartpole-swingup --steps 20000
+    pip install -e '.[sb3]'
+    python docs/examples/sb3_sac.py cartpole-swingup --steps 30000
+
+Prints the score of the greedy policy before and after.
 """
 
+# pyright: reportMissingImports=false
 import argparse
 import time
 from collections.abc import Sequence
@@ -87,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train, and print the score before and after."""
     parser = argparse.ArgumentParser(description="Train SAC on a task of this suite.")
     parser.add_argument("task", nargs="?", default="cartpole-swingup")
-    parser.add_argument("--steps", type=int, default=20_000, help="control steps of training")
+    parser.add_argument("--steps", type=int, default=30_000, help="control steps of training")
     parser.add_argument("--envs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
