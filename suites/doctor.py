@@ -185,8 +185,9 @@ def check_rendering() -> Finding:
         [sys.executable, "-c", code], env=environment, capture_output=True, check=False, timeout=120
     )
     if drawn.returncode:
-        missing = [lib for lib in ("EGL", "OpenGL") if not ctypes.util.find_library(lib)]
-        found = f"no lib{' and no lib'.join(missing)}" if missing else "EGL gives no picture"
+        missing = [name for name in ("EGL", "OpenGL") if not ctypes.util.find_library(name)]
+        said = drawn.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        found = f"no lib{' and no lib'.join(missing)}" if missing else f"can't draw ({said})"
         return Finding(False, f"{found}: apt install libegl1 libopengl0 libgl1-mesa-dri")
     if not importlib.util.find_spec("imageio_ffmpeg"):
         return Finding(False, "frames are drawn, but not written: pip install imageio-ffmpeg")
