@@ -14,6 +14,8 @@ class RecedingHorizon:
       spec: Facts of the task: `name`, `action_space` (bounds) and `control_dt` are read.
       optimizer: Its name, for messages.
       horizon: Seconds of simulated time that a plan looks ahead.
+      single: The same for tasks with a single actuator (a pole, a pendulum), where a plan has few
+        numbers to search over and a swing takes long to pay; None: `horizon`.
       min_steps, max_steps: Bounds of the horizon in control steps.
       discount: Per control step, for rewards and the terminal value.
       latency: Seconds of simulated time from the begin of planning to its first action.
@@ -27,6 +29,7 @@ class RecedingHorizon:
         spec: Any,
         optimizer: str,
         horizon: float,
+        single: float | None,
         min_steps: int,
         max_steps: int,
         discount: float,
@@ -37,8 +40,11 @@ class RecedingHorizon:
                 f"planner mpc with optimizer {optimizer} needs continuous actions, and task"
                 f" {spec.name} has {spec.action_space}"
             )
-        if horizon <= 0:
-            raise ValueError(f"planner.horizon is {horizon}: give a positive number of seconds")
+        for key, value in {"horizon": horizon, "single": single}.items():
+            if value is not None and value <= 0:
+                raise ValueError(f"planner.{key} is {value}: give a positive number of seconds")
+        if single is not None and spec.action_space.shape == (1,):
+            horizon = single
         if latency < 0:
             raise ValueError(f"planner.latency is {latency}: give seconds, 0 or more")
         self.horizon = int(np.clip(round(horizon / spec.control_dt), min_steps, max_steps))

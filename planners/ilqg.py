@@ -135,7 +135,8 @@ class ILQG(RecedingHorizon):
       budget: Simulated control steps per decision and environment, at most.
       iterations: At most so many per decision; None: 2.
       alphas: Step sizes in a line search; None: 8.
-      options: What other optimizers of `planner=mpc` have: all None here. The spline plays no part.
+      options: What other optimizers of `planner=mpc` have: None here. The spline and
+        `reach` play no part.
       The rest as in `RecedingHorizon`.
 
     Raises:
@@ -148,6 +149,7 @@ class ILQG(RecedingHorizon):
         spec: Any,
         budget: int,
         horizon: float,
+        single: float | None = None,
         min_steps: int = 1,
         max_steps: int = 1000,
         discount: float = 1.0,
@@ -156,9 +158,9 @@ class ILQG(RecedingHorizon):
         alphas: int | None = None,
         **options: Any,
     ):
-        super().__init__(spec, "ilqg", horizon, min_steps, max_steps, discount, latency)
+        super().__init__(spec, "ilqg", horizon, single, min_steps, max_steps, discount, latency)
         for key, value in options.items():
-            if value is not None and key != "spline":
+            if value is not None and key not in ("spline", "reach"):
                 raise ValueError(
                     f"planner.{key}: optimizer ilqg has no such option; it has iterations, alphas"
                 )

@@ -1,4 +1,4 @@
-"""What a planner is given and what it gives back. Shapes: B environments, K candidates, H horizon."""
+"""What a planner is given, what it gives back. Shapes: B environments, K candidates, H horizon."""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,13 +12,17 @@ Carry = Any  # a planner's warm start, passed from decision to decision
 
 
 class WorldModel(Protocol):
-    """Predicts. `world_models.simulator.Simulator` is the truth; learned models have the same face."""
+    """Predicts. `world_models.simulator.Simulator` is the truth; learned models look the same."""
 
     def rollout(self, state: State, plans: np.ndarray) -> tuple[np.ndarray, np.ndarray, State]:
         """Rewards [B, K, H], continuation [B, K, H] and the last states of plans [B, K, H, A].
 
         The reward after a termination is 0; a plan on which the model diverges has NaN rewards.
         """
+        ...
+
+    def select(self, state: State, which: np.ndarray) -> State:
+        """The state in some of the environments, [M]."""
         ...
 
     def features(self, state: State) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""Model-predictive control: optimise a plan over a receding horizon, execute its beginning, repeat."""
+"""Model-predictive control: optimise a plan over a horizon, execute its beginning, repeat."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,34 +12,74 @@ from planners.noise import Noise
 from planners.sampling import SAMPLING, Gaussian, SamplingOptimizer, ranking, take
 from planners.splines import KINDS, weights
 
+BOLD = 3.0  # deviations of bold samples, in those of the others
+FEW = 2  # actuators, up to which breadth serves better than refinement
+
 
 @dataclass
 class Carry:
     """Warm start, already moved on to the next decision.
 
     Attributes:
-      nominal: Knots [B, P, A] of the plan that was made last.
-      elites: Knots [B, E, P, A] of its best candidates.
+      nominal: Actions [B, R, A] of the plan that was made last, over the whole reach.
+      elites: Actions [B, E, H, A] of its best rivals.
+      planned: Control steps [B] from now that the nominal was planned for; beyond, it is held.
     """
 
     nominal: np.ndarray
     elites: np.ndarray
+    planned: np.ndarray
+
+
+@dataclass
+class Search:
+    """An optimisation under way, over T control steps: the horizon or the whole reach.
+
+    Attributes:
+      gaussian: What samples are drawn from.
+      pool: The best candidates of the last iteration [B, E, T, A], best first.
+      best, score: The best candidate so far [B, T, A] and its score [B].
+      drawn: The last sample [B, T, A].
+      flat: [B] whether all candidates so far had one and the same score.
+    """
+
+    gaussian: Gaussian
+    pool: np.ndarray
+    best: np.ndarray
+    score: np.ndarray
+    drawn: np.ndarray
+    flat: np.ndarray
+
+    def rows(self, which: np.ndarray) -> "Search":
+        """The search in some of the environments."""
+        gaussian = replace(
+            self.gaussian, mean=self.gaussian.mean[which], std=self.gaussian.std[which]
+        )
+        rest = (self.pool, self.best, self.score, self.drawn, self.flat)
+        return Search(gaussian, *(part[which] for part in rest))
 
 
 class MPC(RecedingHorizon):
     """Receding-horizon control with a sampling optimizer.
 
+    The first iteration looks one horizon ahead. Where all of its candidates score the same (a
+    sparse reward, out of sight), the other iterations look `reach` horizons ahead with bold
+    samples: slow, and so wide that the bounds of the action cut them to bang-bang. Where that is
+    flat too, a sample becomes the plan and is carried through: there is nothing to follow but
+    chance, and chance gets somewhere only if it persists.
+
+    With up to two actuators the noise spreads from white, and the optimizer takes half of its usual
+    iterations, which leaves more candidates to each; with more, where a burst of white noise does
+    little in concert, from pink.
+
     Arguments:
-      spec: Facts of the task: `name`, `action_space` (bounds) and `control_dt` are read.
       optimizer: One of `predictive_sampling`, `cem`, `icem`, `mppi`.
-      budget: Simulated control steps per decision, at most.
-      horizon: Seconds of simulated time that a plan looks ahead.
-      min_steps, max_steps: Bounds of the horizon in control steps.
-      knots: Knots of the action spline; None: one per control step.
+      budget: Simulated control steps per decision and environment, at most.
+      reach: Horizons that a search looks ahead where the landscape is flat.
+      knots: Knots per horizon of the splines that are added to the nominal; None: one a step.
       spline: `zero`, `linear` or `cubic`.
-      discount: Per control step, for rewards and the terminal value.
-      latency: Seconds of simulated time from the begin of planning to its first action.
       options: Parameters of the optimizer.
+      The rest as in `RecedingHorizon`.
 
     Raises:
       ValueError: for a task whose actions are not continuous, and for bad parameters.
@@ -51,67 +91,121 @@ class MPC(RecedingHorizon):
         optimizer: str,
         budget: int,
         horizon: float,
+        single: float | None = None,
         min_steps: int = 1,
         max_steps: int = 1000,
+        reach: int = 1,
         knots: int | None = None,
         spline: str = "linear",
         discount: float = 1.0,
         latency: float = 0.0,
         **options: Any,
     ):
-        super().__init__(spec, optimizer, horizon, min_steps, max_steps, discount, latency)
+        super().__init__(spec, optimizer, horizon, single, min_steps, max_steps, discount, latency)
         if spline not in KINDS:
             raise ValueError(f"planner.spline is '{spline}': choose one of {', '.join(KINDS)}")
-        self.optimizer = make_optimizer(optimizer, options)
+        for key, value in {"reach": reach, "knots": knots}.items():
+            if value is not None and value < 1:
+                raise ValueError(f"planner.{key} is {value}: give a whole number of at least 1")
+        few = spec.action_space.shape[0] <= FEW
+        self.optimizer = make_optimizer(optimizer, options, few)
+        self.whitest = 0.0 if few else min(1.0, self.optimizer.beta)
         self.populations = split_budget(budget, self.horizon, self.optimizer.iterations)
-        self.knots = min(knots or self.horizon, self.horizon)
-        steps = np.arange(self.horizon, dtype=float)
-        self.to_actions = weights(steps, self.knots, self.horizon, spline)
-        self.shift = shift_knots(self.knots, self.horizon, spline, self.plan_every)
+        reach = min(reach, min(self.populations) // 2)  # two far candidates at the least
+        self.keep = min(self.optimizer.keep, min(self.populations) // reach)
+        knots = min(knots or self.horizon, self.horizon)
+        self.reach, self.far = reach, reach * self.horizon
+        self.splines = {
+            steps: weights(steps, knots * steps // self.horizon, spline)
+            for steps in (self.horizon, self.far)
+        }
 
     def init(self, batch: int) -> Carry:
-        nominal = np.tile(self.middle, (batch, self.knots, 1))
-        return Carry(nominal, np.empty((batch, 0, self.knots, len(self.middle))))
+        nominal = np.tile(self.middle, (batch, self.far, 1))
+        return Carry(nominal, nominal[:, None, : self.horizon][:, :0], np.zeros(batch, int))
 
     def plan(
         self, model: WorldModel, prior: Prior, state: State, carry: Carry, noise: Noise
     ) -> tuple[Plan, Carry]:
         """Decide in `state` ([B] environments). The nominal is the first candidate throughout."""
-        optimizer = self.optimizer
-        std = np.broadcast_to(optimizer.sigma * self.half_range, carry.nominal.shape)
-        gaussian = Gaussian(carry.nominal, std)
-        pool, pool_scores = carry.elites, np.full(carry.elites.shape[:2], -np.inf)
-        best, best_score = carry.nominal, np.full(len(carry.nominal), -np.inf)
-        spread = 0.0
-        for population in self.populations:
-            known = np.concatenate([gaussian.mean[:, None], pool[:, : optimizer.keep]], axis=1)
-            known = known[:, :population]
-            fresh = optimizer.sample(gaussian, noise, population - known.shape[1])
-            candidates = np.clip(np.concatenate([known, fresh], axis=1), self.low, self.high)
-            scores = self.score(model, prior, state, candidates)
-            gaussian = optimizer.refit(gaussian, candidates, scores)
-            order = ranking(scores)[:, : max(optimizer.keep, 1)]
-            pool, pool_scores = take(candidates, order), np.take_along_axis(scores, order, axis=1)
-            better = pool_scores[:, 0] > best_score
-            best = np.where(better[:, None, None], pool[:, 0], best)
-            best_score = np.where(better, pool_scores[:, 0], best_score)
-            spread = float(np.mean(pool_scores[:, 0] - scores[:, 0]))
-        executed = best if optimizer.executes == "best" else gaussian.mean
-        actions = self.actions(executed)
-        plan = Plan(actions[:, 0], actions, best_score, {"improvement": spread})
-        elites = np.einsum("qp,bepa->beqa", self.shift, pool[:, : optimizer.keep])
-        return plan, Carry(np.einsum("qp,bpa->bqa", self.shift, executed), elites)
+        batch, horizon = len(carry.nominal), self.horizon
+        near = self._begin(carry.nominal[:, :horizon], carry.elites)
+        self._iterate(near, model, prior, state, noise, self.populations[0])
+        nominal, planned = carry.nominal.copy(), np.maximum(carry.planned, horizon)
+        score = np.empty(batch)
+        elites = np.empty((batch, self.keep, horizon, nominal.shape[-1]))
+        for flat in (False, True):
+            which = np.flatnonzero(near.flat == flat)
+            if not which.size:
+                continue
+            search = near.rows(which)
+            if flat and self.populations[1:]:
+                far = carry.nominal[which]
+                search = self._begin(far, far[:, None][:, :0], bold=True)
+            for population in self.populations[1:]:
+                self._iterate(
+                    search,
+                    model,
+                    prior,
+                    state if which.size == batch else model.select(state, which),
+                    noise.rows(which),
+                    population // self.reach if flat else population,
+                )
+            best = search.best if self.optimizer.executes == "best" else search.gaussian.mean
+            held = planned[which] <= horizon
+            found = best.shape[1]
+            # Lost: nothing scores. Follow a sample until it is used up, then draw another.
+            lost = search.flat[:, None, None]
+            best = np.where(lost & held[:, None, None], search.drawn, best)
+            best = np.where(lost & ~held[:, None, None], nominal[which, :found], best)
+            tail = np.where(held[:, None, None], best[:, -1:], nominal[which, found:])
+            planned[which] = np.where(search.flat & ~held, planned[which], found)
+            nominal[which] = np.concatenate([best, tail], axis=1)
+            score[which] = search.score
+            elites[which] = search.pool[:, : self.keep, :horizon]
+        plan = Plan(nominal[:, 0], nominal[:, :horizon], score, {"flat": float(np.mean(near.flat))})
+        steps = self.plan_every
+        return plan, Carry(move_on(nominal, steps), move_on(elites, steps), planned - steps)
 
-    def actions(self, knots: np.ndarray) -> np.ndarray:
-        """Actions [..., H, A] of knots [..., P, A], within their bounds."""
-        return np.clip(self.to_actions @ knots, self.low, self.high)
+    def _begin(self, nominal: np.ndarray, elites: np.ndarray, bold: bool = False) -> Search:
+        batch, sigma = len(nominal), self.optimizer.sigma * (BOLD if bold else 1.0)
+        std = np.broadcast_to(sigma * self.half_range, nominal.shape)
+        gaussian = Gaussian(nominal, std, self.optimizer.beta if bold else self.whitest)
+        score, flat = np.full(batch, -np.inf), np.ones(batch, bool)
+        return Search(gaussian, elites, nominal, score, nominal, flat)
 
-    def score(
-        self, model: WorldModel, prior: Prior, state: State, candidates: np.ndarray
-    ) -> np.ndarray:
-        """Returns [B, N] of candidates [B, N, P, A], terminal value included; -inf where not finite."""
-        rewards, continuation, last = model.rollout(state, self.actions(candidates))
-        return self.returns(model, prior, rewards, continuation, last)
+    def _iterate(
+        self,
+        search: Search,
+        model: WorldModel,
+        prior: Prior,
+        state: State,
+        noise: Noise,
+        population: int,
+    ) -> None:
+        """Sample `population` candidates, score them, refit."""
+        optimizer, gaussian = self.optimizer, search.gaussian
+        known = np.concatenate([gaussian.mean[:, None], search.pool[:, : self.keep]], axis=1)
+        known = known[:, : population - 1]
+        spline = self.splines[gaussian.mean.shape[1]]
+        fresh = optimizer.sample(gaussian, noise, population - known.shape[1], spline)
+        candidates = np.clip(np.concatenate([known, fresh], axis=1), self.low, self.high)
+        scores = self.returns(model, prior, *model.rollout(state, candidates))
+        search.gaussian = optimizer.refit(gaussian, candidates, scores)
+        order = ranking(scores)[:, : max(self.keep, 1)]
+        search.pool = take(candidates, order)
+        top = np.take_along_axis(scores, order, axis=1)[:, 0]
+        better = top > search.score
+        search.best = np.where(better[:, None, None], search.pool[:, 0], search.best)
+        search.score = np.maximum(top, search.score)
+        search.drawn = candidates[:, -1]
+        search.flat &= (scores == scores[:, :1]).all(axis=1)
+
+
+def move_on(actions: np.ndarray, steps: int) -> np.ndarray:
+    """Sequences [..., T, A] some control steps later; the last action is held."""
+    later = np.minimum(np.arange(actions.shape[-2]) + steps, actions.shape[-2] - 1)
+    return actions[..., later, :]
 
 
 def make_planner(spec: Any, optimizer: str, **options: Any) -> Planner:
@@ -121,8 +215,10 @@ def make_planner(spec: Any, optimizer: str, **options: Any) -> Planner:
     return MPC(spec, optimizer, **options)
 
 
-def make_optimizer(name: str, options: dict[str, Any]) -> SamplingOptimizer:
+def make_optimizer(name: str, options: dict[str, Any], few: bool) -> SamplingOptimizer:
     """The optimizer of that name with the given options; those that are None keep their default.
+
+    With `few` actuators the default of the iterations is halved.
 
     Raises:
       ValueError: for an unknown optimizer, or an option that it does not have.
@@ -139,6 +235,8 @@ def make_optimizer(name: str, options: dict[str, Any]) -> SamplingOptimizer:
                 f"planner.{key}: optimizer {name} has no such option; it has {', '.join(known)}"
             )
     optimizer = SAMPLING[name](**given)
+    if few and "iterations" not in given:
+        optimizer = replace(optimizer, iterations=optimizer.iterations // 2)
     if optimizer.iterations < 1:
         raise ValueError(f"planner.iterations is {optimizer.iterations}: give at least 1")
     return optimizer
@@ -159,12 +257,3 @@ def split_budget(budget: int, horizon: int, iterations: int) -> list[int]:
     return [
         candidates * (i + 1) // iterations - candidates * i // iterations for i in range(iterations)
     ]
-
-
-def shift_knots(knots: int, horizon: int, spline: str, steps: int) -> np.ndarray:
-    """The matrix [P, P] that moves a spline on by some control steps; its end is held."""
-    if spline == "zero":
-        times = (np.arange(knots) + 0.5) * horizon / knots - 0.5
-    else:
-        times = np.arange(knots) * ((horizon - 1) / max(knots - 1, 1))
-    return weights(np.minimum(times + steps, horizon - 1), knots, horizon, spline)

@@ -1,4 +1,4 @@
-"""Noise that depends on (seed, episode, decision) alone, never on the order in which threads arrive."""
+"""Noise keyed by (seed, episode, decision), never by the order in which threads arrive."""
 
 from collections.abc import Sequence
 
@@ -18,6 +18,12 @@ class Noise:
             for e in episodes
         ]
 
+    def rows(self, which: np.ndarray) -> "Noise":
+        """The same streams for some of the environments."""
+        part = Noise.__new__(Noise)
+        part._streams = [self._streams[b] for b in which]
+        return part
+
     @property
     def batch(self) -> int:
         """B."""
@@ -32,25 +38,23 @@ class Noise:
         return np.stack([stream.random(shape) for stream in self._streams])
 
 
-def coloured(noise: Noise, shape: tuple[int, ...], length: int, beta: float) -> np.ndarray:
-    """Gaussian noise [B, *shape, length] whose power falls as frequency^-beta; variance 1.
+def coloured(noise: Noise, betas: np.ndarray, size: int, length: int) -> np.ndarray:
+    """Gaussian noise [B, N, size, length], variance 1; row n's power falls as frequency^-betas[n].
 
     beta 0 is white, 1 pink, 2 red. The method of Timmer and Koenig (1995, "On generating power law
     noise"), as in iCEM (Pinneri et al. 2020, section 3.1).
     """
-    if beta == 0 or length == 1:
-        return noise.normal(*shape, length)
+    if length == 1:
+        return noise.normal(len(betas), size, length)
     frequency = np.fft.rfftfreq(length)
     frequency[0] = frequency[1]
-    scale = frequency ** (-beta / 2)
-    parts = noise.normal(2, *shape, len(frequency))
-    spectrum = (parts[:, 0] + 1j * parts[:, 1]) * scale
+    scale = frequency ** (-betas[:, None] / 2)
+    parts = noise.normal(2, len(betas), size, len(frequency))
+    spectrum = (parts[:, 0] + 1j * parts[:, 1]) * scale[:, None]
     # The constant term is real, and so is the last one of an even length: twice the variance there.
     real = [0, -1] if length % 2 == 0 else [0]
     spectrum[..., real] = spectrum[..., real].real * np.sqrt(2)
     power = 2 * scale**2
-    if length % 2 == 0:
-        power[-1] /= 2
-    power[0] /= 2
-    deviation = np.sqrt(2 * power.sum()) / length
-    return np.fft.irfft(spectrum, n=length) / deviation
+    power[:, real] /= 2
+    deviation = np.sqrt(2 * power.sum(axis=1)) / length
+    return np.fft.irfft(spectrum, n=length) / deviation[:, None, None]

@@ -1,10 +1,10 @@
-"""Sampling optimizers: each is two functions, `sample` and `refit`, over a Gaussian on knots.
+"""Sampling optimizers: each is two functions, `sample` and `refit`, over a Gaussian on actions.
 
-Shapes: B environments, N candidates, P knots, A action dimensions. Scores are higher for better;
-candidates whose rollout is not finite come with -inf, and rank last.
+Shapes: B environments, N candidates, T control steps, A action dimensions. Scores are higher for
+better; candidates whose rollout is not finite come with -inf, and rank last.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,17 +14,27 @@ from planners.noise import Noise, coloured
 
 @dataclass
 class Gaussian:
-    """A diagonal Gaussian over knots: mean [B, P, A], std [B, P, A]."""
+    """A diagonal Gaussian over action sequences: mean [B, T, A], std [B, T, A].
+
+    Along the knots, the samples' noise goes from the colour `whitest` to the optimizer's `beta`.
+    """
 
     mean: np.ndarray
     std: np.ndarray
+    whitest: float = 0.0
 
 
-def perturb(gaussian: Gaussian, noise: Noise, n: int, beta: float) -> np.ndarray:
-    """n samples [B, n, P, A], whose noise along the knots is coloured with exponent `beta`."""
-    _, knots, size = gaussian.mean.shape
-    epsilon = coloured(noise, (n, size), knots, beta).swapaxes(-1, -2)
-    return gaussian.mean[:, None] + gaussian.std[:, None] * epsilon
+def perturb(
+    gaussian: Gaussian, noise: Noise, n: int, spline: np.ndarray, beta: float
+) -> np.ndarray:
+    """Samples [B, n, T, A]: noise at P knots, carried to the T steps by `spline` [T, P].
+
+    No one colour serves all tasks (a swing needs slow motion, a spinning finger quick taps), so the
+    samples spread from the whitest one to `beta`.
+    """
+    colours = np.linspace(gaussian.whitest, beta, n)
+    epsilon = coloured(noise, colours, gaussian.mean.shape[-1], spline.shape[1])
+    return gaussian.mean[:, None] + gaussian.std[:, None] * (spline @ epsilon.swapaxes(-1, -2))
 
 
 def ranking(scores: np.ndarray) -> np.ndarray:
@@ -33,24 +43,28 @@ def ranking(scores: np.ndarray) -> np.ndarray:
 
 
 def take(candidates: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Candidates [B, M, P, A] at the indices [B, M]."""
+    """Candidates [B, M, T, A] at the indices [B, M]."""
     return np.take_along_axis(candidates, order[:, :, None, None], axis=1)
 
 
-def elite_gaussian(candidates: np.ndarray, scores: np.ndarray, elites: int) -> Gaussian:
+def elite_gaussian(
+    old: Gaussian, candidates: np.ndarray, scores: np.ndarray, elites: int
+) -> Gaussian:
     """Mean and deviation of the best; where fewer are finite, of those."""
     order = ranking(scores)[:, :elites]
     finite = np.isfinite(np.take_along_axis(scores, order, axis=1))[..., None, None]
     best, count = take(candidates, order), np.maximum(finite.sum(axis=1), 1)
     mean = np.where(finite, best, 0).sum(axis=1) / count
     variance = (np.where(finite, best - mean[:, None], 0) ** 2).sum(axis=1) / count
-    return Gaussian(mean, np.sqrt(variance))
+    return replace(old, mean=mean, std=np.sqrt(variance))
 
 
 def where_finite(scores: np.ndarray, new: Gaussian, old: Gaussian) -> Gaussian:
     """`new`, but `old` in environments where no candidate is finite."""
-    some = np.isfinite(scores).any(axis=1, keepdims=True)[..., None]
-    return Gaussian(np.where(some, new.mean, old.mean), np.where(some, new.std, old.std))
+    some = np.asarray(np.isfinite(scores).any(axis=1))[:, None, None]
+    return replace(
+        old, mean=np.where(some, new.mean, old.mean), std=np.where(some, new.std, old.std)
+    )
 
 
 @dataclass(frozen=True)
@@ -59,21 +73,21 @@ class PredictiveSampling:
 
     Attributes:
       sigma: Standard deviation, in half ranges of the action.
-      beta: Exponent of the noise's colour along the knots.
+      beta: Colour of the noise along the knots, up to which the candidates spread.
     """
 
-    sigma: float = 0.3
-    beta: float = 0.0
-    iterations: int = 1
+    sigma: float = 0.5
+    beta: float = 2.0
+    iterations: int = 2
     executes: ClassVar[str] = "mean"
     keep: ClassVar[int] = 0
 
-    def sample(self, gaussian: Gaussian, noise: Noise, n: int) -> np.ndarray:
-        return perturb(gaussian, noise, n, self.beta)
+    def sample(self, gaussian: Gaussian, noise: Noise, n: int, spline: np.ndarray) -> np.ndarray:
+        return perturb(gaussian, noise, n, spline, self.beta)
 
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
         best = take(candidates, ranking(scores)[:, :1])[:, 0]
-        return where_finite(scores, Gaussian(best, gaussian.std), gaussian)
+        return where_finite(scores, replace(gaussian, mean=best), gaussian)
 
 
 @dataclass(frozen=True)
@@ -84,15 +98,15 @@ class MPPI:
       temperature: In standard deviations of the candidates' scores, so that it has no task's units.
     """
 
-    sigma: float = 0.5
-    beta: float = 0.0
+    sigma: float = 1.0
+    beta: float = 2.0
     temperature: float = 0.3
-    iterations: int = 1
+    iterations: int = 2
     executes: ClassVar[str] = "mean"
     keep: ClassVar[int] = 0
 
-    def sample(self, gaussian: Gaussian, noise: Noise, n: int) -> np.ndarray:
-        return perturb(gaussian, noise, n, self.beta)
+    def sample(self, gaussian: Gaussian, noise: Noise, n: int, spline: np.ndarray) -> np.ndarray:
+        return perturb(gaussian, noise, n, spline, self.beta)
 
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
         finite = np.isfinite(scores)
@@ -104,8 +118,8 @@ class MPPI:
         logits = (clean - best) / np.maximum(self.temperature * spread, 1e-12)
         weights = np.where(finite, np.exp(logits), 0.0)
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
-        mean = np.einsum("bn,bnpa->bpa", weights, candidates)
-        return where_finite(scores, Gaussian(mean, gaussian.std), gaussian)
+        mean = np.einsum("bn,bnta->bta", weights, candidates)
+        return where_finite(scores, replace(gaussian, mean=mean), gaussian)
 
 
 @dataclass(frozen=True)
@@ -118,33 +132,32 @@ class CEM:
       keep: How many elites are candidates again in the next iteration and the next decision.
     """
 
-    sigma: float = 0.5
-    beta: float = 0.0
+    sigma: float = 1.0
+    beta: float = 2.0
     iterations: int = 4
     elites: float = 0.25
     momentum: float = 0.1
     keep: int = 0
     executes: ClassVar[str] = "mean"
 
-    def sample(self, gaussian: Gaussian, noise: Noise, n: int) -> np.ndarray:
-        return perturb(gaussian, noise, n, self.beta)
+    def sample(self, gaussian: Gaussian, noise: Noise, n: int, spline: np.ndarray) -> np.ndarray:
+        return perturb(gaussian, noise, n, spline, self.beta)
 
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
         count = max(2, round(self.elites * candidates.shape[1]))
-        new = elite_gaussian(candidates, scores, count)
+        new = elite_gaussian(gaussian, candidates, scores, count)
         old, new = gaussian, where_finite(scores, new, gaussian)
-        return Gaussian(
-            self.momentum * old.mean + (1 - self.momentum) * new.mean,
-            self.momentum * old.std + (1 - self.momentum) * new.std,
+        return replace(
+            old,
+            mean=self.momentum * old.mean + (1 - self.momentum) * new.mean,
+            std=self.momentum * old.std + (1 - self.momentum) * new.std,
         )
 
 
 @dataclass(frozen=True)
 class ICEM(CEM):
-    """CEM with coloured noise and memory, that executes its best candidate (Pinneri et al. 2020)."""
+    """CEM with memory, that executes its best candidate (iCEM, Pinneri et al. 2020)."""
 
-    beta: float = 2.0
-    iterations: int = 4
     keep: int = 3
     executes: ClassVar[str] = "best"
 

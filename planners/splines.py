@@ -1,23 +1,21 @@
-"""Action sequences as splines through a few knots: fewer numbers to search over, smoother motion."""
+"""Motion as splines through a few knots: fewer numbers to search over, and smoother."""
 
 import numpy as np
 
 KINDS = ("zero", "linear", "cubic")
 
 
-def weights(times: np.ndarray, knots: int, horizon: int, kind: str) -> np.ndarray:
-    """The matrix [T, P] that turns P knots into actions at `times` (in steps, 0 to horizon - 1).
+def weights(steps: int, knots: int, kind: str) -> np.ndarray:
+    """The matrix [T, P] that carries P knots to T control steps.
 
-    Knots are spread evenly over the horizon: with linear and cubic splines the first and the last
-    lie at its ends; with zero-order hold each lasts `horizon / knots` steps. Cubic is Catmull-Rom
-    with one-sided slopes at the ends. Times beyond the ends are held there.
+    With linear and cubic splines the first and the last knot lie at the ends; with zero-order hold
+    each lasts `steps / knots` control steps. Cubic is Catmull-Rom, with one-sided end slopes.
     """
     if knots == 1:
-        return np.ones((len(times), 1))
+        return np.ones((steps, 1))
     if kind == "zero":
-        piece = np.clip((times * knots / horizon + 1e-9).astype(int), 0, knots - 1)
-        return np.eye(knots)[piece]
-    position = np.clip(times / max(horizon - 1, 1), 0, 1) * (knots - 1)
+        return np.eye(knots)[np.arange(steps) * knots // steps]
+    position = np.linspace(0, knots - 1, steps)
     left = np.minimum(position.astype(int), knots - 2)
     t = (position - left)[:, None]
     identity = np.eye(knots)

@@ -49,6 +49,10 @@ class Simulator:
         rewards, continuation, last = self.rollout(state, action[:, None, None])
         return last[:, 0], rewards[:, 0, 0], continuation[:, 0, 0]
 
+    def select(self, state: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """States [M, S] of some of the environments."""
+        return state[which]
+
     def features(self, state: np.ndarray) -> np.ndarray:
         """Observations [..., O] in states [..., S]."""
         rows = np.ascontiguousarray(state.reshape(-1, state.shape[-1]))

@@ -1,0 +1,261 @@
+"""What planning on the true simulator scores: `python -m benchmarks.planning STUDY`.
+
+Studies: `scores` over all benchmark tasks, `optimizers` side by side, `anytime`: score against budget.
+
+Each study is a list of runs of `suites.run`, one process and one thread each, `--jobs` at a time.
+Runs lie in `runs/planning` and are skipped when done, so a study that was stopped continues. The
+tables go to `results/planning/`, the figures to `docs/figures/`; `--collect` only draws them anew.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from suites.tasks.control.names import BENCHMARKING
+
+RUNS = Path("runs/planning")
+RESULTS = Path("results/planning")
+FIGURES = Path("docs/figures")
+
+# PlaNet's CEM on the true simulator, with 120,000 simulated control steps per decision
+# (Hafner et al. 2019, "Learning Latent Dynamics for Planning from Pixels", table 1).
+PLANET = {
+    "cartpole-swingup": 850,
+    "reacher-easy": 964,
+    "cheetah-run": 656,
+    "finger-spin": 825,
+    "ball_in_cup-catch": 993,
+    "walker-walk": 994,
+}
+# Simulated control steps per decision: 8000, or what a day of two cores pays for where a control
+# step is many physics steps.
+BUDGET = 8000
+COSTLY = {
+    "ball_in_cup": 4000,
+    "hopper": 3000,
+    "walker": 1600,
+    "humanoid": 1200,
+    "fish": 1000,
+    "manipulator": 1000,
+    "swimmer": 1000,
+}
+OPTIMIZERS = ("predictive_sampling", "mppi", "cem", "icem", "ilqg")
+COMPARED = (
+    "cartpole-swingup",
+    "cheetah-run",
+    "finger-spin",
+    "hopper-stand",
+    "pendulum-swingup",
+    "reacher-easy",
+)
+COMPARED_BUDGET = 3000
+STEPS = (500, 1000, 2000, 4000, 8000)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: an optimizer, a task, a budget per decision, a seed."""
+
+    task: str
+    optimizer: str
+    budget: int
+    seed: int
+
+    def overrides(self, study: str) -> list[str]:
+        return [
+            f"task={self.task}",
+            "planner=mpc",
+            f"planner.optimizer={self.optimizer}",
+            f"planner.budget={self.budget}",
+            f"seed={self.seed}",
+            "threads=1",
+            f"runs_dir={RUNS}",
+            f"experiment={study}-{self.budget}",
+        ]
+
+    def summary(self, study: str) -> dict | None:
+        """What the run left, None if it is not done."""
+        agent = f"mpc-{self.optimizer}"
+        folder = RUNS / f"{study}-{self.budget}" / self.task / agent
+        found = sorted(folder.glob(f"*/seed{self.seed}/summary.json"))
+        return json.loads(found[-1].read_text()) if found else None
+
+
+def scores() -> Iterable[Job]:
+    """All 28 benchmark tasks, 3 seeds; PlaNet's six, 5 seeds."""
+    for seed in range(5):
+        for task in sorted(BENCHMARKING, key=lambda name: name not in PLANET):
+            if seed < 3 or task in PLANET:
+                budget = COSTLY.get(task.split("-")[0], BUDGET)
+                yield Job(task, "icem", budget, seed)
+
+
+def optimizers() -> Iterable[Job]:
+    """Optimizer x task at equal simulated steps, 2 seeds."""
+    for seed in range(2):
+        for task in COMPARED:
+            for optimizer in OPTIMIZERS:
+                yield Job(task, optimizer, COMPARED_BUDGET, seed)
+
+
+def anytime() -> Iterable[Job]:
+    """Score against simulated steps per decision, 2 seeds."""
+    for seed in range(2):
+        for budget in STEPS:
+            for task in ("cartpole-swingup", "cheetah-run", "finger-spin", "reacher-easy"):
+                yield Job(task, "icem", budget, seed)
+
+
+STUDIES = {"scores": scores, "optimizers": optimizers, "anytime": anytime}
+
+
+def execute(study: str, jobs: list[Job], workers: int) -> None:
+    """Run what is missing; a run that fails is named, and the others go on."""
+
+    def one(job: Job) -> None:
+        if job.summary(study):
+            return
+        command = [sys.executable, "-m", "suites.run", *job.overrides(study)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        told = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["?"])[-1]
+        summary = job.summary(study)
+        print(job, f"{summary['score']:.1f}" if summary else told, flush=True)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(one, jobs))
+
+
+def collect(study: str, jobs: list[Job]) -> list[dict]:
+    """A row per finished run, written to `results/planning/<study>.csv`."""
+    rows = []
+    for job in jobs:
+        summary = job.summary(study)
+        if summary:
+            ledger = summary["ledger"]
+            decisions = ledger["evaluation_decisions"]
+            rows.append(
+                {
+                    "task": job.task,
+                    "optimizer": job.optimizer,
+                    "budget": job.budget,
+                    "seed": job.seed,
+                    "score": round(summary["score"], 2),
+                    "sim_steps_per_decision": round(ledger["evaluation_sim_steps"] / decisions),
+                    "cpu_seconds": round(ledger["evaluation_cpu_seconds"], 1),
+                }
+            )
+    if not rows:
+        return rows
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with (RESULTS / f"{study}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return rows
+
+
+def means(rows: list[dict], *keys: str) -> dict[tuple, tuple[float, int]]:
+    """Mean score and number of seeds for each combination of keys."""
+    groups: dict[tuple, list[float]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row["score"])
+    return {key: (fmean(values), len(values)) for key, values in groups.items()}
+
+
+def report_scores(rows: list[dict]) -> str:
+    """The table of all tasks, with PlaNet's rows beside ours."""
+    lines = ["| task | steps a decision | seeds | score of each | mean | PlaNet's CEM |"]
+    lines.append("|---|---:|---:|---|---:|---:|")
+    table = means(rows, "task", "budget")
+    for (task, budget), (mean, n) in sorted(table.items()):
+        each = ", ".join(f"{r['score']:.0f}" for r in rows if r["task"] == task)
+        lines.append(f"| {task} | {budget} | {n} | {each} | {mean:.0f} | {PLANET.get(task, '')} |")
+    overall = fmean(mean for mean, _ in table.values())
+    lines.append(f"| mean of {len(table)} tasks | | | | **{overall:.0f}** | |")
+    return "\n".join(lines)
+
+
+def report_optimizers(rows: list[dict]) -> str:
+    """Task by optimizer, and a bar figure of it."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    table = means(rows, "task", "optimizer")
+    lines = ["| task | " + " | ".join(OPTIMIZERS) + " |", "|---|" + "---:|" * len(OPTIMIZERS)]
+    for task in COMPARED:
+        cells = [f"{table[task, o][0]:.0f}" if (task, o) in table else "" for o in OPTIMIZERS]
+        lines.append(f"| {task} | " + " | ".join(cells) + " |")
+    columns = [[table[t, o][0] for t in COMPARED if (t, o) in table] for o in OPTIMIZERS]
+    lines.append("| mean | " + " | ".join(f"{fmean(c):.0f}" if c else "" for c in columns) + " |")
+    figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
+    place, width = np.arange(len(COMPARED)), 0.8 / len(OPTIMIZERS)
+    for i, optimizer in enumerate(OPTIMIZERS):
+        heights = [table.get((task, optimizer), (np.nan, 0))[0] for task in COMPARED]
+        axes.bar(place + (i - 2) * width, heights, width, label=optimizer)
+    axes.set_xticks(place, COMPARED, rotation=15)
+    axes.set_ylabel("return")
+    axes.set_title(f"MPC at {COMPARED_BUDGET} simulated control steps per decision")
+    axes.legend(ncols=len(OPTIMIZERS), fontsize=8, loc="upper center")
+    axes.set_ylim(0, 1150)
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(FIGURES / "optimizers.svg")
+    return "\n".join(lines)
+
+
+def report_anytime(rows: list[dict]) -> str:
+    """Score against the budget, as a table and a figure."""
+    import matplotlib.pyplot as plt
+
+    table = means(rows, "task", "budget")
+    tasks = sorted({row["task"] for row in rows})
+    lines = ["| task | " + " | ".join(map(str, STEPS)) + " |", "|---|" + "---:|" * len(STEPS)]
+    figure, axes = plt.subplots(figsize=(6, 3.8), layout="constrained")
+    for i, task in enumerate(tasks):
+        there = [b for b in STEPS if (task, b) in table]
+        axes.plot(there, [table[task, b][0] for b in there], "o-", color=f"C{i}", label=task)
+        for row in (row for row in rows if row["task"] == task):
+            axes.plot(row["budget"], row["score"], ".", color=f"C{i}", alpha=0.35)
+        cells = [f"{table[task, b][0]:.0f}" if b in there else "" for b in STEPS]
+        lines.append(f"| {task} | " + " | ".join(cells) + " |")
+    axes.set_xscale("log")
+    axes.set_xticks(STEPS, [f"{b:,}" for b in STEPS])
+    axes.minorticks_off()
+    axes.set_xlabel("simulated control steps per decision")
+    axes.set_ylabel("return (line: mean, dots: seeds)")
+    axes.set_ylim(0, 1000)
+    axes.legend()
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(FIGURES / "anytime.svg")
+    return "\n".join(lines)
+
+
+REPORTS = {"scores": report_scores, "optimizers": report_optimizers, "anytime": report_anytime}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--collect", action="store_true", help="run nothing, collect what is done")
+    arguments = parser.parse_args()
+    jobs = list(STUDIES[arguments.study]())
+    if not arguments.collect:
+        execute(arguments.study, jobs, arguments.jobs)
+    rows = collect(arguments.study, jobs)
+    if not rows:
+        sys.exit(f"error: no finished run of '{arguments.study}' in {RUNS}")
+    table = REPORTS[arguments.study](rows)
+    (RESULTS / f"{arguments.study}.md").write_text(table + "\n")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
