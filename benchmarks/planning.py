@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from suites.tasks.control.names import BENCHMARKING
+from suites.tasks.control_names import BENCHMARKING
 
 RUNS = Path("runs/planning")
 RESULTS = Path("results/planning")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from gymnasium.spaces import Box, Discrete, Space
 
 
 class NoLearner:
@@ -11,16 +12,22 @@ class NoLearner:
     trains = False
     has_value = False
 
-    def __init__(self, action_space: Any):
-        self.low, self.high = np.asarray(action_space.low), np.asarray(action_space.high)
-        self.bounded = np.isfinite(self.low) & np.isfinite(self.high)
+    def __init__(self, action_space: Space[Any]):
+        self.action_space = action_space
 
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
-        """Actions [B, A] for features [B, F]; `noise` is a `planners.noise.Noise`."""
-        size = self.low.size
-        low, high = np.where(self.bounded, self.low, 0), np.where(self.bounded, self.high, 0)
-        uniform = low + (high - low) * noise.uniform(size)
-        return np.where(self.bounded, uniform, noise.normal(size))
+        """Actions [B, A], or [B] where they are discrete, for features [B, F].
+
+        `noise` is a `planners.noise.Noise`.
+        """
+        space = self.action_space
+        if isinstance(space, Discrete):
+            return space.start + (space.n * noise.uniform(1)[:, 0]).astype(np.int64)
+        assert isinstance(space, Box)
+        bounded = np.isfinite(space.low) & np.isfinite(space.high)
+        low, high = np.where(bounded, space.low, 0), np.where(bounded, space.high, 0)
+        uniform = low + (high - low) * noise.uniform(low.size)
+        return np.where(bounded, uniform, noise.normal(low.size))
 
     def value(self, features: np.ndarray) -> np.ndarray:
         """0 for each of features [..., F]."""

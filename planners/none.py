@@ -22,6 +22,6 @@ class NoPlanner:
     def plan(
         self, model: Any, prior: Prior, state: Any, carry: None, noise: Noise
     ) -> tuple[Plan, None]:
-        """An action of the prior in `state`."""
+        """An action of the prior in `state`, continuous [B, A] or discrete [B]."""
         action = prior.sample(model.features(state), noise)
         return Plan(action, action[:, None], np.zeros(len(action))), None

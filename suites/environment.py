@@ -28,6 +28,3 @@ def debugging() -> bool:
 def complain(message: str) -> None:
     """One line to the user."""
     print(message, file=sys.stderr, flush=True)
-
-
-import suites.ledger  # noqa: E402, F401  (its compile timer comes before the first compiled function)

@@ -8,15 +8,23 @@ import os
 import resource
 import time
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba.core import event
 
-# Adds up the time in Numba's compiler. Its lock covers dispatchers and C callbacks, compiled and
-# loaded from disk alike, while Numba's event of compilation knows of dispatchers only.
-_compiler = event.TimingListener()
-event.register("numba:compiler_lock", _compiler)
+@cache
+def _compiler() -> Any:
+    """Adds up the time in Numba's compiler, from the first call on.
+
+    Listens to its lock, which covers dispatchers and C callbacks, compiled and loaded from disk
+    alike, while Numba's event of compilation knows of dispatchers only.
+    """
+    from numba.core import event  # here, since a command that only talks needs no Numba
+
+    listener = event.TimingListener()
+    event.register("numba:compiler_lock", listener)
+    return listener
 
 
 @dataclass
@@ -89,15 +97,19 @@ def columns(outside: Costs, evaluation: Costs) -> dict[str, Any]:
 
 
 class Meter:
-    """Reads the costs that the machine can tell; the first lap began with the process."""
+    """Reads the costs that the machine can tell; the first lap began with the process.
+
+    Compilation is seen from the first meter on.
+    """
 
     def __init__(self) -> None:
+        _compiler()
         self._energy = Energy()
         self._last = (0.0, process_start(), 0.0)
 
     def compile_seconds(self) -> float:
         """Seconds in Numba's compiler so far, of all threads."""
-        return _compiler.duration if _compiler.done else 0.0
+        return _compiler().duration if _compiler().done else 0.0
 
     def poll(self) -> None:
         """To be called every few minutes at least: a counter of energy wraps around."""

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from suites import usage
 from suites.checkpoints import Finished, load, save
+from suites.doctor import check_versions
 from suites.environment import complain, debugging, rendering
 from suites.errors import UserError
 from suites.evaluate import Agent, evaluate
@@ -33,10 +34,11 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 def main() -> None:
     """The command line. Exit code 0: done; 2: bad input or a failing machine, told in one line."""
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    meter = Meter()  # early, so that what is compiled while modules are imported counts
     try:
+        check_versions()
         for config, choices in compose():
-            execute(config, choices, meter)
+            # Before a task is made: what is compiled while its modules are imported counts.
+            execute(config, choices, Meter())
     except (UserError, HydraException) as error:
         if debugging():
             raise

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from suites.errors import UserError
 from suites.tasks import registry
-from suites.tasks.control.names import DOMAINS
+from suites.tasks.control_names import DOMAINS
 
 _GROUPS = ("task", "planner", "world_model", "learner", "agent")
 # Hydra's, of which --multirun is refused with words of its own.
@@ -81,11 +81,12 @@ def help_text(conf: Path) -> str:
         group: sorted(path.stem for path in (conf / group).glob("*.yaml")) for group in _GROUPS[1:]
     }
     tasks = [[f"{domain}-{task}" for task in found] for domain, found in DOMAINS.items()]
+    own = sorted(path.stem for path in (conf / "task").glob("*.yaml"))
     run = (conf / "config.yaml").read_text()
     return _TEMPLATE.format(
         layout="<runs_dir>/[<experiment>/]<task>/<agent>/<config hash>/seed<k>/",
         groups="\n".join(f"  {name:<12} {', '.join(found)}" for name, found in groups.items()),
-        tasks="\n".join(_wrap(", ".join(found)) for found in [*tasks, registry.TOYS]),
+        tasks="\n".join(_wrap(", ".join(found)) for found in [*tasks, registry.TOYS, own]),
         run=_keys(run[run.index("seed:") : run.index("hydra:")]),
         planner=_keys((conf / "planner" / "mpc.yaml").read_text()),
         world_model=_keys((conf / "world_model" / "simulator.yaml").read_text()),
@@ -142,12 +143,28 @@ def explain_composition(error: ConfigCompositionException, conf: Path) -> str:
         return f"unknown {group} '{name}': choose one of {', '.join(error.options)}"
     unknown = re.search(r"Could not override '([^']+)'", str(error))
     if unknown:
-        close = difflib.get_close_matches(unknown[1], defaults(conf), n=3)
+        if others := options_with(unknown[1], conf):
+            return f"'{unknown[1]}' is a key of {others}, which this command does not choose"
+        keys = [key for key in defaults(conf) if not key.endswith("_target_")]
+        close = difflib.get_close_matches(unknown[1], keys, n=3)
         hint = f"; nearest: {', '.join(close)}" if close else ""
         return f"unknown key '{unknown[1]}'{hint}; `python -m suites.run --help` lists all"
     if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", str(error)):
         return f"can't read '{ambiguous[1]}': give one value, as in seed=1"
     return explain(error)
+
+
+def options_with(key: str, conf: Path) -> str:
+    """The options of a dotted key's group that know it, `planner=mpc`; empty if there are none."""
+    group, _, rest = key.partition(".")
+    paths = sorted((conf / group).glob("*.yaml")) if rest else []
+    absent = object()
+    found = [
+        f"{group}={path.stem}"
+        for path in paths
+        if OmegaConf.select(OmegaConf.load(path), rest, default=absent) is not absent
+    ]
+    return " or ".join(found)
 
 
 def defaults(conf: Path) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 from commandline import CommandLine
 
-from suites import records
+from suites import doctor, records
 from suites.tasks import registry
 
 
@@ -41,6 +43,7 @@ def complaint(command, *words: str) -> str:
         ("planner.budget=10", "planner.budget is 10"),
         ("planner.budget=", "planner.budget is '': give a number"),
         ("+planner.wings=2", "planner.wings"),
+        ("task=balancr", "nearest: balancer"),
         ("world_model.physics.substeps=0", "physics"),
         ("cheetah", "can't read 'cheetah': write key=value"),
         ("seed=1,2", "can't read 'seed=1,2': give one value"),
@@ -59,6 +62,34 @@ def complaint(command, *words: str) -> str:
 )
 def test_one_line(command, word, said):
     assert said in complaint(command, word)
+
+
+@pytest.mark.parametrize("other", ["planner=none", "agent=random"])
+def test_a_key_of_an_option_that_is_not_chosen(command, other):
+    line = complaint(command, other, "planner.budget=40")
+    assert "'planner.budget' is a key of planner=mpc, which this command does not choose" in line
+
+
+def test_packages_that_do_not_fit(command, monkeypatch):
+    real = doctor.version
+    wrong = {"mujoco": "4.0.0"}
+    monkeypatch.setattr(doctor, "version", lambda name: wrong.get(name, real(name)))
+    line = complaint(command, "task=pendulum", "agent=random")
+    assert "mujoco is 4.0.0 where ==3.17.0 is needed" in line
+    assert "pip install 'mujoco==3.17.0'" in line
+
+
+def test_help_and_errors_import_no_physics():
+    """So they are quick, and the check of versions comes before what would fail."""
+    code = (
+        "import sys; sys.argv[1:] = ['task=nope'];"
+        "from suites import run\n"
+        "try: run.main()\n"
+        "except SystemExit: print({'numba', 'mujoco', 'dm_control'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "unknown task 'nope'" in done.stderr
+    assert done.stdout.strip() == "set()"
 
 
 def test_a_discrete_task_names_both(command):

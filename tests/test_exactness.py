@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from suites.tasks.control import find_twin, suite_task
-from suites.tasks.control.names import TASKS, split
 from suites.tasks.control.physics import make_table
 from suites.tasks.control.python_simulation import flatten
 from suites.tasks.control.source import load_suite
+from suites.tasks.control_names import TASKS, split
 
 SEEDS, STEPS = 3, 200
 # NumPy and LLVM round the sums, exponentials and norms of rewards and observations differently in

@@ -13,9 +13,9 @@ import pytest
 from dm_control import suite
 
 from suites.tasks.control import ControlTask, suite_task
-from suites.tasks.control.names import split
 from suites.tasks.control.simulation import Cheaper, Simulation
 from suites.tasks.control.source import load_suite
+from suites.tasks.control_names import split
 
 # What each task's model must carry from one episode to another. Where several are needed, each.
 WRITTEN = {

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from suites.errors import UserError
 from suites.tasks import balancer
 from suites.tasks.control import own_task
 from suites.tasks.control.simulation import Simulation
@@ -108,8 +109,24 @@ def test_rollouts_equal_stepping():
 
 def test_a_control_step_is_whole_physics_steps():
     model = balancer.mujoco.MjModel.from_xml_string(balancer.MJCF)
-    with pytest.raises(ValueError, match="not a multiple of the timestep"):
+    with pytest.raises(UserError, match="not a multiple of the timestep"):
         own_task("mine", model, balancer.initialise, balancer.twin(model), 13, control_dt=0.012)
+
+
+@pytest.mark.parametrize("size", [balancer.OBSERVATION_SIZE - 2, balancer.OBSERVATION_SIZE + 3])
+def test_an_observation_has_the_size_that_is_said(size):
+    model = balancer.mujoco.MjModel.from_xml_string(balancer.MJCF)
+    said = f"mine: observation_size is {size}, but the twin's observation writes 13"
+    with pytest.raises(UserError, match=said):
+        own_task("mine", model, balancer.initialise, balancer.twin(model), size, control_dt=0.02)
+
+
+def test_a_place_that_mujoco_would_not_read():
+    """A site compiled at the origin stays there, whatever is written into `site_pos`."""
+    xml = balancer.MJCF.replace('<site name="target" pos="1 0 0.002"', '<site name="target"')
+    model = balancer.mujoco.MjModel.from_xml_string(xml)
+    with pytest.raises(UserError, match="mine: initialise moves site 'target', but MuJoCo ignores"):
+        own_task("mine", model, balancer.initialise, balancer.twin(model), 13, control_dt=0.02)
 
 
 def command(folder: Path, *words: str) -> dict:

@@ -10,7 +10,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from suites.tasks.control import ControlTask, suite_task
-from suites.tasks.control.names import TASKS
+from suites.tasks.control_names import TASKS
 from suites.tasks.registration import identifier
 
 

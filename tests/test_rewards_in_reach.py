@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from suites.tasks.control import find_twin
-from suites.tasks.control.names import split
 from suites.tasks.control.physics import make_table
 from suites.tasks.control.source import load_suite
+from suites.tasks.control_names import split
 
 
 def poles(physics, random):

@@ -204,7 +204,7 @@ def test_no_torch_and_no_matplotlib(tmp_path):
 def test_help_lists_what_there_is(command):
     code, out, _ = command("--help")
     assert code == 0
-    for name in (*registry.names(), "mpc", "simulator", "random", "icem", "evaluation"):
+    for name in (*registry.names(), "balancer", "mpc", "simulator", "random", "icem", "evaluation"):
         assert name in out
     for line in out.splitlines():
         if line.startswith("  python -m suites.run"):
@@ -237,6 +237,14 @@ def test_a_task_in_python_says_that_it_is_slow(command, monkeypatch):
     monkeypatch.setattr("suites.tasks.control.find_twin", lambda *_: None)
     _, _, err = command("task=pendulum", "agent=random")
     assert "slow" in err.splitlines()[0]
+
+
+def test_discrete_actions(command, tmp_path):
+    code, _, _ = command("task=toy-chain", "agent=random", "evaluation.episodes=3")
+    assert code == 0
+    returns = read(only(tmp_path) / "summary.json")["returns"]
+    assert len(set(returns)) > 1
+    assert all(0 <= score <= 2 for score in returns)
 
 
 def test_a_task_of_ones_own(command, tmp_path, own_task):

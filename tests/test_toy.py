@@ -3,6 +3,8 @@
 import numpy as np
 from gymnasium.spaces import Discrete
 
+from learners.none import NoLearner
+from planners.noise import Noise
 from suites.tasks import registry
 from suites.tasks.toy import CELLS, DISTRACTION, GOAL_REWARD, HORIZON, ChainTask
 
@@ -84,3 +86,13 @@ def test_rollout_agrees_with_steps():
         assert np.array_equal(
             simulation.observe(last[n : n + 1])[0], np.eye(CELLS)[int(last[n, 0])]
         )
+
+
+def test_the_broad_prior_draws_every_discrete_action():
+    prior, features = NoLearner(Discrete(3, start=5)), np.zeros((4, CELLS))
+    drawn = np.stack([prior.sample(features, Noise(0, range(4), k)) for k in range(60)])
+    assert drawn.shape == (60, 4)
+    assert drawn.dtype.kind == "i"
+    values, counts = np.unique(drawn, return_counts=True)
+    assert values.tolist() == [5, 6, 7]
+    assert counts.min() > 50  # of 80 on average

@@ -13,7 +13,7 @@ a twin. It resets itself in the step that ends an episode (Gymnasium's `SAME_STE
 
 import gymnasium
 
-from suites.tasks.control.names import TASKS
+from suites.tasks.control_names import TASKS
 
 NAMESPACE = "plan-or-learn"
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from suites.errors import UserError
-from suites.tasks.control import names as control
+from suites.tasks import control_names as control
 
 TOYS = ("toy-chain",)
 

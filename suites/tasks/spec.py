@@ -1,12 +1,15 @@
 """What there is to know about a task before it is stepped."""
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-import gymnasium
+from gymnasium.spaces import Box, Discrete
+
+Actions = TypeVar("Actions", Box, Discrete)
 
 
 @dataclass(frozen=True)
-class TaskSpec:
+class TaskSpec(Generic[Actions]):
     """Static facts of a task.
 
     Attributes:
@@ -20,8 +23,8 @@ class TaskSpec:
     """
 
     name: str
-    observation_space: gymnasium.spaces.Box
-    action_space: gymnasium.spaces.Box
+    observation_space: Box
+    action_space: Actions
     control_dt: float
     frames_per_step: int
     horizon: int

@@ -88,7 +88,7 @@ class ChainTask(VectorEnv):
         self.facts = TaskSpec(
             name="toy-chain",
             observation_space=gymnasium.spaces.Box(0.0, 1.0, (CELLS,), np.float64),
-            action_space=gymnasium.spaces.Discrete(2),  # pyright: ignore[reportArgumentType]
+            action_space=gymnasium.spaces.Discrete(2),
             control_dt=1.0,
             frames_per_step=1,
             horizon=HORIZON,

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from suites.tasks.control.atomics import add
-from suites.tasks.control.kernels import _advance, _read, _write, warnings
+from suites.tasks.control.kernels import advance, read_state, warnings, write_state
 from suites.tasks.control.physics import (
     call_scalar,
     mj_differentiatePos,
@@ -60,7 +60,7 @@ def feedback_rollout(
     actions = np.array(plans, np.float64).reshape(n, horizon, size)
     rewards, continuation = np.empty((n, horizon)), np.empty((n, horizon))
     states = np.empty((n, horizon + 1, roots.shape[-1]))
-    simulation._spread(
+    simulation.spread(
         n,
         feedback_kernel,
         simulation.functions,
@@ -100,7 +100,7 @@ def step_derivatives(
     n, d = tangent_size(simulation), tangent_size(simulation) + simulation.action_size
     jacobian, gradient = np.empty((len(states), n, d)), np.empty((len(states), d))
     limited = simulation.model.actuator_ctrllimited.astype(bool)
-    simulation._spread(
+    simulation.spread(
         len(states),
         step_kernel,
         simulation.functions,
@@ -124,7 +124,7 @@ def reward_hessians(simulation: Simulation, states: np.ndarray, actions: np.ndar
     """
     d = tangent_size(simulation) + simulation.action_size
     hessians = np.empty((len(states), d, d))
-    simulation._spread(
+    simulation.spread(
         len(states),
         reward_kernel,
         simulation.functions[1],
@@ -199,7 +199,7 @@ def feedback_kernel(
         if n >= actions.shape[0]:
             break
         b = root_of[n]
-        _write(table, n_integration, roots[b])
+        write_state(table, n_integration, roots[b])
         states[n, 0] = roots[b]
         before = warnings(table)
         in_step = False
@@ -219,9 +219,9 @@ def feedback_kernel(
             for j in range(size):
                 actions[n, h, j] = min(max(actions[n, h, j], low[j]), high[j])
                 ctrl[j] = actions[n, h, j]
-            _advance(table, substeps, rk4, in_step)
+            advance(table, substeps, rk4, in_step)
             in_step = True
-            _read(table, n_integration, states[n, h + 1])
+            read_state(table, n_integration, states[n, h + 1])
             if warnings(table) != before:
                 rewards[n, h:] = np.nan
                 continuation[n, h:] = 0.0
@@ -267,7 +267,7 @@ def step_kernel(
             lower = _displaced_step(
                 table, reward, substeps, rk4, n_integration, states[at], actions[at], displacement
             )
-            _read(table, n_integration, row)
+            read_state(table, n_integration, row)
             displacement[i] = up
             upper = _displaced_step(
                 table, reward, substeps, rk4, n_integration, states[at], actions[at], displacement
@@ -283,12 +283,12 @@ def step_kernel(
 
 @njit(nogil=True, cache=True)
 def _displaced_step(table, reward, substeps, rk4, n_integration, state, action, displacement):
-    _write(table, n_integration, state)
+    write_state(table, n_integration, state)
     ctrl = physics(table).ctrl
     for j in range(ctrl.size):
         ctrl[j] = action[j]
     _displace(table, displacement)
-    _advance(table, substeps, rk4, False)
+    advance(table, substeps, rk4, False)
     return call_scalar(reward, table.ctypes.data)
 
 
@@ -327,7 +327,7 @@ def reward_kernel(table, reward, n_integration, states, actions, hessians, turn)
 
 @njit(nogil=True, cache=True)
 def _displaced_reward(table, reward, n_integration, state, action, displacement):
-    _write(table, n_integration, state)
+    write_state(table, n_integration, state)
     p = physics(table)
     for j in range(p.ctrl.size):
         p.ctrl[j] = action[j]
@@ -343,10 +343,10 @@ def displace_kernel(table, n_integration, states, displacements, out):
     """See `displace`. Acceleration sensors stay those of `states`."""
     for b in range(states.shape[0]):
         for m in range(displacements.shape[0]):
-            _write(table, n_integration, states[b])
+            write_state(table, n_integration, states[b])
             p = physics(table)
             for i in range(p.sensordata.size):
                 p.sensordata[i] = states[b, n_integration + i]
             _displace(table, displacements[m])
             mj_step1(table[0], table[1])
-            _read(table, n_integration, out[b, m])
+            read_state(table, n_integration, out[b, m])

@@ -47,7 +47,7 @@ def warnings(table):
 
 
 @njit(nogil=True, cache=True)
-def _read(table, n_integration, row):
+def read_state(table, n_integration, row):
     mj_getState(table[0], table[1], row.ctypes.data, STATE)
     at = n_integration
     sensors = physics(table).sensordata
@@ -62,8 +62,8 @@ def _read(table, n_integration, row):
 
 
 @njit(nogil=True, cache=True)
-def _write(table, n_integration, row):
-    """Set state and model fields; what follows from them is stale until a step or `_settle`."""
+def write_state(table, n_integration, row):
+    """Set state and model fields; what follows from them is stale until a step or `settle`."""
     mj_setState(table[0], table[1], row.ctypes.data, STATE)
     at = n_integration + physics(table).sensordata.size
     for field in range(MODEL_FIELDS, table.size, 2):
@@ -74,8 +74,8 @@ def _write(table, n_integration, row):
 
 
 @njit(nogil=True, cache=True)
-def _settle(table, n_integration, row):
-    """After `_write`: bring positions, velocities and sensors in step with the state."""
+def settle(table, n_integration, row):
+    """After `write_state`: bring positions, velocities and sensors in step with the state."""
     mj_step1(table[0], table[1])
     sensors = physics(table).sensordata
     for i in range(sensors.size):
@@ -86,15 +86,15 @@ def _settle(table, n_integration, row):
 def read_states(tables, n_integration, rows):
     """Write the state of `tables[b]` into `rows[b]`."""
     for b in range(tables.shape[0]):
-        _read(tables[b], n_integration, rows[b])
+        read_state(tables[b], n_integration, rows[b])
 
 
 @njit(nogil=True, cache=True)
 def write_states(tables, n_integration, rows):
     """Set the state of `tables[b]` to `rows[b]`, ready to observe and to step."""
     for b in range(tables.shape[0]):
-        _write(tables[b], n_integration, rows[b])
-        _settle(tables[b], n_integration, rows[b])
+        write_state(tables[b], n_integration, rows[b])
+        settle(tables[b], n_integration, rows[b])
 
 
 @njit(nogil=True, cache=True)
@@ -104,8 +104,8 @@ def observe_states(table, observe, n_integration, rows, out, turn):
         n = add(turn.ctypes.data, 1)
         if n >= rows.shape[0]:
             break
-        _write(table, n_integration, rows[n])
-        _settle(table, n_integration, rows[n])
+        write_state(table, n_integration, rows[n])
+        settle(table, n_integration, rows[n])
         call_observe(observe, table.ctypes.data, out[n].ctypes.data)
 
 
@@ -209,7 +209,7 @@ def _step_environment(b, board, table, functions, substeps, rk4, sizes):
     ctrl = physics(table).ctrl
     for j in range(ctrl.size):
         ctrl[j] = actions[b, j]
-    _advance(table, substeps, rk4, True)
+    advance(table, substeps, rk4, True)
     rewards[b] = call_scalar(reward, table.ctypes.data)
     call_observe(observe, table.ctypes.data, observation)
     terminated[b] = terminate != 0 and call_scalar(terminate, table.ctypes.data) > 0.0
@@ -236,7 +236,7 @@ def end_step(steps, horizon, rewards, terminated, truncated):
 
 
 @njit(nogil=True, cache=True)
-def _advance(table, substeps, rk4, in_step):
+def advance(table, substeps, rk4, in_step):
     """`substeps` of physics. `in_step`: `mj_step1` has been called for the present state."""
     model, data = table[0], table[1]
     full = substeps
@@ -277,9 +277,9 @@ def rollout(
         n = add(turn.ctypes.data, 1)
         if n >= plans.shape[0]:
             break
-        _write(table, n_integration, roots[root_of[n]])
+        write_state(table, n_integration, roots[root_of[n]])
         before = warnings(table)
-        in_step = False  # the first mj_step does what a _settle would
+        in_step = False  # the first mj_step does what a settle would
         ctrl = physics(table).ctrl
         alive = 1.0
         for h in range(horizon):
@@ -289,7 +289,7 @@ def rollout(
                 continue
             for j in range(ctrl.size):
                 ctrl[j] = plans[n, h, j]
-            _advance(table, substeps, rk4, in_step)
+            advance(table, substeps, rk4, in_step)
             in_step = True
             if warnings(table) != before:
                 rewards[n, h:] = np.nan
@@ -299,4 +299,4 @@ def rollout(
             if terminate != 0 and call_scalar(terminate, table.ctypes.data) > 0.0:
                 alive = 0.0
             continuation[n, h] = alive
-        _read(table, n_integration, last[n])
+        read_state(table, n_integration, last[n])

@@ -30,10 +30,10 @@ class PythonSimulation:
         self.fields = _WRITTEN.get((source.domain, source.task), ())
         self.action_size = int(self.model.nu)
         self.integration_size = mujoco.mj_stateSize(self.model, STATE)
-        self.state_size = len(self._read())
-        self.states = np.tile(self._read(), (n, 1))
+        self.state_size = len(self.present())
+        self.states = np.tile(self.present(), (n, 1))
 
-    def _read(self) -> np.ndarray:
+    def present(self) -> np.ndarray:
         integration = np.empty(self.integration_size)
         mujoco.mj_getState(self.model, self.data, integration, STATE)
         written = [np.ravel(getattr(self.model, name)) for name in self.fields]
@@ -86,7 +86,7 @@ class PythonSimulation:
             self._write(self.states[i])
             rewards[i], ended[i] = self._step(actions[i])
             observations[i] = self._observe()
-            self.states[i] = self._read()
+            self.states[i] = self.present()
 
     def on_threads(self, n: int, work: Callable[[int], None]) -> None:
         """`work(0)`: there is one thread."""
@@ -108,7 +108,7 @@ class PythonSimulation:
                 if ended:
                     break
                 continuation[i, h] = 1.0
-            last[i] = self._read()
+            last[i] = self.present()
         return rewards, continuation, last
 
 

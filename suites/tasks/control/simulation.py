@@ -112,7 +112,7 @@ class Simulation:
     def observe(self, rows: np.ndarray) -> np.ndarray:
         """Observations [N, O] of states [N, S]. The environments' own states are lost."""
         out = np.empty((len(rows), self.observation_size))
-        self._spread(
+        self.spread(
             len(rows), kernels.observe_states, self.functions[0], self.integration_size, rows, out
         )
         return out
@@ -140,7 +140,7 @@ class Simulation:
         n, horizon = plans.shape[:2]
         rewards, continuation = np.empty((n, horizon)), np.empty((n, horizon))
         last = np.empty((n, self.state_size))
-        self._spread(
+        self.spread(
             n,
             kernels.rollout,
             self.functions,
@@ -156,7 +156,7 @@ class Simulation:
         )
         return rewards, continuation, last
 
-    def _spread(self, n: int, kernel: Callable[..., None], *arguments: Any) -> None:
+    def spread(self, n: int, kernel: Callable[..., None], *arguments: Any) -> None:
         """`kernel(table, *arguments, turn)` on the threads, which take turns at n items."""
         turn = np.zeros(1, np.int64)
         self.on_threads(n, lambda thread: kernel(self.tables[thread], *arguments, turn))

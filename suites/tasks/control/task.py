@@ -132,7 +132,7 @@ class ControlTask(VectorEnv):
 
     def _source_state(self, source: Source) -> np.ndarray:
         if isinstance(self.simulation, PythonSimulation):
-            return self.simulation._read()
+            return self.simulation.present()
         assert self.twin is not None
         integration = np.empty(self.simulation.integration_size)
         mujoco.mj_getState(source.model, source.data, integration, STATE)
