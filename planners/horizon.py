@@ -45,6 +45,12 @@ class RecedingHorizon:
                 raise ValueError(f"planner.{key} is {value}: give a positive number of seconds")
         if single is not None and spec.action_space.shape == (1,):
             horizon = single
+        if min_steps < 1:
+            raise ValueError(f"planner.min_steps is {min_steps}: give at least 1")
+        if max_steps < min_steps:
+            raise ValueError(
+                f"planner.max_steps is {max_steps}: give at least planner.min_steps, {min_steps}"
+            )
         if latency < 0:
             raise ValueError(f"planner.latency is {latency}: give seconds, 0 or more")
         self.horizon = int(np.clip(round(horizon / spec.control_dt), min_steps, max_steps))
@@ -70,6 +76,7 @@ class RecedingHorizon:
         horizon = rewards.shape[-1]
         scores = rewards @ self.discount ** np.arange(horizon)
         if prior.has_value:
-            value = prior.value(model.features(last)).reshape(scores.shape)
+            features = model.features(last)
+            value = prior.value(features.reshape(-1, features.shape[-1])).reshape(scores.shape)
             scores = scores + self.discount**horizon * continuation[..., -1] * value
         return np.where(np.isfinite(scores), scores, -np.inf)

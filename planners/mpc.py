@@ -40,7 +40,7 @@ class Search:
       pool: The best candidates of the last iteration [B, E, T, A], best first.
       best, score: The best candidate so far [B, T, A] and its score [B].
       drawn: The last sample [B, T, A].
-      flat: [B] whether all candidates so far had one and the same score.
+      flat: [B] whether all candidates so far had one and the same finite score.
     """
 
     gaussian: Gaussian
@@ -199,7 +199,8 @@ class MPC(RecedingHorizon):
         search.best = np.where(better[:, None, None], search.pool[:, 0], search.best)
         search.score = np.maximum(top, search.score)
         search.drawn = candidates[:, -1]
-        search.flat &= (scores == scores[:, :1]).all(axis=1)
+        # Where nothing is finite there is no landscape, and the nominal stays.
+        search.flat &= (np.isfinite(scores) & (scores == scores[:, :1])).all(axis=1)
 
 
 def move_on(actions: np.ndarray, steps: int) -> np.ndarray:
