@@ -1,0 +1,458 @@
+"""MPC with sampling optimizers: on small models whose answers are known, and on the simulator."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from worlds import (
+    NOTHING,
+    Slope,
+    World,
+    actions,
+    barren,
+    diverging,
+    make,
+    make_spec,
+    play,
+    pushes,
+    rugged,
+)
+
+from planners.mpc import MPC, make_planner
+from planners.noise import Noise
+from planners.sampling import SAMPLING
+from suites.evaluate import Agent, evaluate
+from suites.ledger import Meter
+from suites.tasks.control import suite_task
+from world_models.simulator import Simulator
+
+CONF = Path(__file__).parents[1] / "conf"
+EXECUTES_BEST = ["predictive_sampling", "icem"]  # the others execute a mean, which is not scored
+
+
+@pytest.mark.parametrize("optimizer", SAMPLING)
+def test_seeds_and_threads(optimizer):
+    """The same seed gives the same plans bit for bit on any number of threads; another does not."""
+
+    def plans(threads, seed):
+        task = suite_task("cheetah-run", num_envs=2)
+        observation, _ = task.reset(seed=1)
+        model = Simulator(task, threads)
+        planner = make_planner(task.facts, optimizer, budget=160, horizon=0.08)
+        carry, decided = planner.init(2), []
+        for decision in range(4):
+            state = model.begin(observation, task)
+            noise = Noise(seed, [0, 1], decision)
+            plan, carry = planner.plan(model, NOTHING, state, carry, noise)
+            decided.append(plan.actions)
+            observation = task.step(plan.action)[0]
+        return np.array(decided)
+
+    first = plans(1, 0)
+    np.testing.assert_array_equal(first, plans(1, 0))
+    np.testing.assert_array_equal(first, plans(2, 0))
+    other = plans(1, 1)
+    assert not (first == other).all(axis=(2, 3)).any()  # in no decision of no environment
+
+
+@pytest.mark.parametrize("optimizer", SAMPLING)
+@pytest.mark.parametrize("needed", [2, 7])
+def test_environments_plan_as_each_alone(optimizer, needed):
+    """Also where some of them see nothing, and search farther than the others."""
+    state = np.array([[0.0], [6.0], [-5.0], [1.0], [-1.0]])
+    episodes, world = [4, 0, 9, 2, 7], World(pushes(needed))
+    planner = make(optimizer, reach=2)
+    together = play(planner, world, state, 8, episodes)
+    if needed == 7:
+        assert world.selected > 0
+        assert any(0 < plan.statistics["flat"] < 1 for plan in together)
+    for b, episode in enumerate(episodes):
+        alone = play(planner, World(pushes(needed)), state[b : b + 1], 8, [episode])
+        np.testing.assert_array_equal(actions(together)[b], actions(alone)[0])
+        np.testing.assert_array_equal(
+            [plan.value[b] for plan in together], [plan.value[0] for plan in alone]
+        )
+
+
+@pytest.mark.parametrize("optimizer", SAMPLING)
+@pytest.mark.parametrize("step", [rugged, barren, pushes(7)])
+@pytest.mark.parametrize(("budget", "reach"), [(60, 1), (301, 1), (301, 3), (123, 2)])
+def test_the_budget_is_kept(optimizer, step, budget, reach):
+    """Per decision and environment: all of it but for what makes no whole candidate."""
+    planner = make(optimizer, budget, reach=reach)
+    for b in (1, 3):
+        state, carry = np.zeros((b, 1)), planner.init(b)
+        for decision in range(4):
+            world = World(step)
+            noise = Noise(0, range(b), decision)
+            plan, carry = planner.plan(world, NOTHING, state, carry, noise)
+            assert world.sim_steps == sum(plans[..., 0].size for plans in world.rolled)
+            assert b * budget * 0.5 < world.sim_steps <= b * budget
+            if step is rugged:
+                assert world.sim_steps == b * (budget // 5) * 5
+            state = world.step(state[:, None], plan.action[:, None])[0][:, 0]
+
+
+def test_the_simulator_counts_what_is_planned():
+    task = suite_task("reacher-easy")
+    observation, _ = task.reset(seed=2)
+    model = Simulator(task)
+    planner = make_planner(task.facts, "icem", budget=210, horizon=0.1)
+    assert isinstance(planner, MPC)
+    plan, _ = planner.plan(
+        model, NOTHING, model.begin(observation, task), planner.init(1), Noise(0, [0], 0)
+    )
+    assert model.sim_steps == 210 // planner.horizon * planner.horizon
+    assert model.sim_frames == model.sim_steps * task.facts.frames_per_step
+    assert plan.actions.shape == (1, planner.horizon, 2)
+
+
+def riccati(A, B, Q, R, horizon):
+    P = np.zeros_like(A)
+    for _ in range(horizon):
+        S = Q + P
+        K = np.linalg.solve(R + B.T @ S @ B, B.T @ S @ A)
+        P = A.T @ S @ (A - B @ K)
+    return P
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "regret"),
+    [("cem", 0.01), ("icem", 0.01), ("mppi", 0.05), ("predictive_sampling", 0.5)],
+)
+def test_optimizers_on_a_linear_quadratic_problem(optimizer, regret):
+    """`regret` is what is left to the Riccati solution, in parts of what the nominal leaves."""
+    rng = np.random.default_rng(0)
+    A, B = np.eye(3) + 0.2 * rng.normal(size=(3, 3)), rng.normal(size=(3, 2))
+    L = rng.normal(size=(3, 3))
+    Q, R, horizon = L @ L.T, np.diag([0.5, 1.0]), 4
+
+    def step(x, u):
+        x = x @ A.T + u @ B.T
+        return x, -(np.einsum("...i,ij,...j", x, Q, x) + np.einsum("...i,ij,...j", u, R, u)) / 2
+
+    world, x = World(step), 2 * rng.normal(size=(4, 3))
+    P = riccati(A, B, Q, R, horizon)
+    optimum = -np.einsum("bi,ij,bj->b", x, P, x) / 2
+    planner = make(
+        optimizer, 20000 * horizon, 0.4, actuators=2, bound=np.inf, iterations=20, beta=0.0
+    )
+    plan, _ = planner.plan(world, NOTHING, x, planner.init(4), Noise(0, range(4), 0))
+    nominal = world.value_of(x, np.zeros((4, horizon, 2)))
+    reached = world.value_of(x, plan.actions)
+    assert (reached <= optimum).all()
+    assert (optimum - reached <= regret * (optimum - nominal)).all()
+    assert (plan.value <= optimum).all()
+
+
+@pytest.mark.parametrize("optimizer", SAMPLING)
+def test_the_nominal_is_always_a_candidate(optimizer):
+    """So no plan is worth less than what was left of the last one."""
+    world, planner = World(rugged), make(optimizer, budget=150)
+    state = np.random.default_rng(0).normal(size=(4, 3))
+    carry = planner.init(4)
+    for decision in range(12):
+        nominal = carry.nominal[:, : planner.horizon]
+        world.rolled.clear()
+        plan, carry = planner.plan(world, NOTHING, state, carry, Noise(0, range(4), decision))
+        np.testing.assert_array_equal(world.rolled[0][:, 0], nominal)
+        assert (plan.value >= world.value_of(state, nominal) - 1e-9).all()
+        if optimizer in EXECUTES_BEST:
+            np.testing.assert_allclose(world.value_of(state, plan.actions), plan.value, rtol=1e-12)
+        np.testing.assert_array_equal(plan.action, plan.actions[:, 0])
+        np.testing.assert_array_equal(carry.nominal[:, :-1], plan.actions[:, 1:])
+        np.testing.assert_array_equal(carry.nominal[:, -1], plan.actions[:, -1])  # held
+        state = world.step(state[:, None], plan.action[:, None])[0][:, 0]
+
+
+def test_elites_are_candidates_again():
+    world, state = World(rugged), np.zeros((1, 3))
+    planner = make("icem", keep=2)
+    _, carry = planner.plan(world, NOTHING, state, planner.init(1), Noise(0, [0], 0))
+    assert carry.elites.shape == (1, 2, 5, 3)
+    world.rolled.clear()
+    planner.plan(world, NOTHING, state, carry, Noise(0, [0], 1))
+    np.testing.assert_array_equal(world.rolled[0][:, 1:3], carry.elites)
+    scores = World(rugged).rollout(state, world.rolled[0])[0].sum(axis=-1)
+    two = world.rolled[0][0, np.argsort(-scores[0])[:2]]
+    np.testing.assert_array_equal(world.rolled[1][0, 1:3], two)
+
+
+@pytest.mark.parametrize("optimizer", SAMPLING)
+def test_candidates_that_diverge_rank_last(optimizer):
+    def cliff(x, u):  # the more the better, but above 0.3 the model diverges
+        over = u[..., 0] > 0.3
+        return x, np.where(over, np.nan, u[..., 0])
+
+    world, state = World(cliff), np.zeros((2, 1))
+    plan = play(make(optimizer, horizon=0.2), world, state, 1)[0]
+    diverged = (world.rolled[0][..., 0] > 0.3).any(axis=-1)
+    assert 0 < diverged.mean() < 1
+    assert np.isfinite(plan.value).all()
+    assert (plan.value > 0).all()
+    assert (plan.actions[..., 0] <= 0.3).all()
+
+
+@pytest.mark.parametrize("optimizer", SAMPLING)
+@pytest.mark.parametrize("reach", [1, 2])
+def test_a_model_that_always_diverges_keeps_the_nominal(optimizer, reach):
+    planner = make(optimizer, reach=reach)
+    state = np.zeros((2, 1))
+    _, carry = planner.plan(World(rugged), NOTHING, state, planner.init(2), Noise(0, [0, 1], 0))
+    nominal = carry.nominal[:, : planner.horizon].copy()
+    assert np.abs(nominal).max() > 0
+    plan, _ = planner.plan(World(diverging), NOTHING, state, carry, Noise(0, [0, 1], 1))
+    np.testing.assert_allclose(plan.actions, nominal, rtol=1e-12)
+    assert (plan.value == -np.inf).all()
+
+
+@pytest.mark.parametrize("discount", [1.0, 0.5])
+@pytest.mark.parametrize("continuation", [1.0, 0.0])
+@pytest.mark.parametrize("slope", [1.0, -0.6])
+def test_the_terminal_value_and_the_discount(discount, continuation, slope):
+    """Reward -u^2, then value v (x + u0 + u1): with discount d, u0 = d^2 v / 2, u1 = d v / 2."""
+
+    def step(x, u):
+        return x + u, -(u[..., 0] ** 2)
+
+    planner = make(
+        "cem", 8000, 0.2, 1, discount=discount, iterations=10, beta=0.0, sigma=0.5, reach=1
+    )
+    world, state = World(step, continuation), np.array([[0.3], [-2.0]])
+    plan = play(planner, world, state, 1, prior=Slope(slope))[0]
+    expected = continuation * slope / 2 * np.array([discount**2, discount])
+    np.testing.assert_allclose(plan.actions[..., 0], np.tile(expected, (2, 1)), atol=0.02)
+    value = -(expected**2) @ [1, discount]
+    value += continuation * discount**2 * slope * (state[:, 0] + expected.sum())
+    np.testing.assert_allclose(plan.value, value, atol=2e-3)
+
+
+# What each option of the planner needs to matter, beside a value that is not the default.
+CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "optimizer": ("cem", {}),
+    "budget": (200, {}),
+    "horizon": (0.7, {}),
+    "single": (0.8, {"actuators": 1}),
+    "min_steps": (8, {}),
+    "max_steps": (3, {}),
+    "reach": (1, {"step": barren}),
+    "knots": (2, {}),
+    "spline": ("cubic", {"knots": 4}),
+    "discount": (0.6, {}),
+    "latency": (0.2, {}),
+    "sigma": (0.4, {}),
+    "beta": (0.5, {}),
+    "iterations": (2, {}),
+    "elites": (0.5, {}),
+    "momentum": (0.4, {}),
+    "keep": (1, {}),
+    "temperature": (1.0, {"optimizer": "mppi"}),
+    "alphas": (2, {"optimizer": "ilqg"}),
+}
+
+
+def options_of(file):
+    options = OmegaConf.to_container(OmegaConf.load(CONF / file))
+    assert isinstance(options, dict)
+    return {str(key): value for key, value in options.items() if key != "_target_"}
+
+
+def plan_with(options):
+    """Three plans of the optimizer: on the pole of dm_control for ilqg, else on a toy."""
+    options = {"budget": 300, "min_steps": 2} | options
+    step, actuators = options.pop("step", rugged), options.pop("actuators", 3)
+    if options["optimizer"] != "ilqg":
+        planner = make_planner(make_spec(actuators), **options)
+        return actions(play(planner, World(step), np.zeros((2, actuators)), 3))
+    task = suite_task("cartpole-swingup")
+    observation, _ = task.reset(seed=1)
+    model = Simulator(task)
+    planner = make_planner(task.facts, **options | {"budget": 6000, "single": None})
+    state = model.begin(observation, task)
+    plan, _ = planner.plan(model, NOTHING, state, planner.init(1), Noise(0, [0], 0))
+    return plan.actions
+
+
+@pytest.mark.parametrize("key", options_of("planner/mpc.yaml"))
+def test_every_option_of_the_planner_matters(key):
+    defaults = options_of("planner/mpc.yaml")
+    value, needs = CHANGES[key]  # a new option is to be added there
+    defaults = {name: x for name, x in defaults.items() if name not in ("budget", "min_steps")}
+    base = defaults | needs
+    before, after = plan_with(base), plan_with(base | {key: value})
+    np.testing.assert_array_equal(before, plan_with(base))
+    assert before.shape != after.shape or not np.array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        ("predictive_sampling", {"elites", "momentum", "keep", "temperature", "alphas"}),
+        ("cem", {"temperature", "alphas"}),
+        ("icem", {"temperature", "alphas"}),
+        ("mppi", {"elites", "momentum", "keep", "alphas"}),
+    ],
+)
+def test_options_that_an_optimizer_lacks_are_refused(optimizer, options):
+    for key, value in options_of("planner/mpc.yaml").items():
+        if value is not None or key == "knots":
+            continue
+        if key not in options:
+            make(optimizer, 300, 0.5, 3, 1.0, **{key: 1})
+            continue
+        message = rf"planner\.{key}: optimizer {optimizer} has no such option; it has sigma, beta"
+        with pytest.raises(ValueError, match=message):
+            make(optimizer, 300, 0.5, 3, 1.0, **{key: 1})
+        make(optimizer, 300, 0.5, 3, 1.0, **{key: None})
+
+
+@pytest.mark.parametrize("key", options_of("world_model/simulator.yaml")["physics"])
+def test_every_option_of_the_planning_physics_matters(key):
+    task = suite_task("walker-walk")
+    observation, _ = task.reset(seed=1)
+    for _ in range(20):  # down to the ground: the solver has work
+        observation = task.step(np.zeros((1, 6)))[0]
+    planner = make_planner(task.facts, "mppi", budget=200, horizon=0.25)
+
+    def plan(physics):
+        model = Simulator(task, physics=physics)
+        state = model.begin(observation, task)
+        return planner.plan(model, NOTHING, state, planner.init(1), Noise(0, [0], 0))[0].actions
+
+    true = plan(None)
+    np.testing.assert_array_equal(true, plan({key: None}))
+    assert not np.array_equal(true, plan({key: 1}))
+
+
+@pytest.mark.parametrize("optimizer", SAMPLING)
+def test_a_far_search_finds_what_lies_beyond_the_horizon(optimizer):
+    """Eight equal pushes pay, and a plan has five."""
+    state = np.zeros((6, 1))
+    near, far = (
+        play(make(optimizer, 6000, reach=reach), World(pushes(8)), state, 1)[0] for reach in (1, 2)
+    )
+    assert near.statistics["flat"] == far.statistics["flat"] == 1.0
+    assert (near.value == 0).all()
+    assert (far.value > 0).all()
+    if optimizer in EXECUTES_BEST:
+        pushed = far.actions[..., 0]
+        assert (np.abs(pushed) > 0.5).sum() > 0.8 * pushed.size
+        # The steps that follow go on with it, until the reward comes. (A mean of pushes to both
+        # sides, which the other optimizers may execute, is none.)
+        x, world = state, World(pushes(8))
+        for plan in play(make(optimizer, 6000, reach=2), world, state, 12):
+            x = world.step(x[:, None], plan.action[:, None])[0][:, 0]
+        assert (np.abs(x) >= 8).all()
+
+
+def test_far_samples_are_bold():
+    world = World(barren)
+    play(make("icem", 1500, reach=3), world, np.zeros((2, 1)), 1)
+    near, *far = world.rolled
+    assert near.shape[2] == 5
+    assert all(plans.shape[2] == 15 for plans in far)
+
+    def at_bounds(plans):
+        return (np.abs(plans) == 1).mean()
+
+    assert at_bounds(far[0]) > 0.6 > 0.4 > at_bounds(near)
+
+
+@pytest.mark.parametrize("optimizer", SAMPLING)
+def test_a_lost_planner_follows_one_sample_until_it_is_used_up(optimizer):
+    planner = make(optimizer, reach=3)  # of 15 control steps, of which the last plan needs 5
+    carry, state, followed = planner.init(2), np.zeros((2, 1)), []
+    first = carry
+    for decision in range(11):
+        plan, carry = planner.plan(World(barren), NOTHING, state, carry, Noise(0, [0, 1], decision))
+        first = carry if decision == 0 else first
+        followed.append(plan.action)
+    for decision in range(1, 10):
+        np.testing.assert_array_equal(followed[decision], first.nominal[:, decision - 1])
+    assert np.abs(first.nominal).max() > 0
+    assert not (followed[10] == first.nominal[:, 9]).all(axis=1).any()
+
+
+@pytest.mark.parametrize(
+    ("latency", "every", "late"),
+    [(0.0, 1, False), (0.05, 1, True), (0.1, 1, True), (0.25, 3, True), (0.3, 3, True)],
+)
+def test_plans_are_made_as_often_as_they_get_ready(latency, every, late):
+    planner = make("icem", latency=latency)
+    assert (planner.plan_every, planner.late) == (every, late)
+
+
+@pytest.mark.parametrize("optimizer", SAMPLING)
+def test_late_plans_are_executed_from_where_they_are_ready(optimizer):
+    class Task:
+        facts = SimpleNamespace(
+            name="rugged", action_space=make_spec().action_space, frames_per_step=1
+        )
+
+        def reset(self, seed):
+            self.x, self.executed = np.zeros((1, 3)), []
+            return self.x, {}
+
+        def step(self, action):
+            self.executed.append(action[0])
+            x, reward = rugged(self.x[:, None], action[:, None])
+            self.x = x[:, 0]
+            ended = np.array([len(self.executed) == 11])
+            return self.x, reward[:, 0], np.array([False]), ended, {}
+
+    class Witness(MPC):
+        def plan(self, model, prior, state, carry, noise):
+            plan, carry = super().plan(model, prior, state, carry, noise)
+            plans.append(plan.actions[0])
+            return plan, carry
+
+    plans: list[np.ndarray] = []
+    world, task, meter = World(rugged), Task(), Meter()
+    meter.lap()
+    planner = Witness(make_spec(), optimizer, 300, 0.5, latency=0.2)
+    list(evaluate(Agent(planner, world, NOTHING), task, 0, 0, [0], meter))
+    assert len(plans) == 6
+    for t, action in enumerate(task.executed):
+        expected = np.zeros(3) if t < 2 else plans[t // 2 - 1][2 + t % 2]
+        np.testing.assert_array_equal(action, expected)
+    begins = world.rolled[:: len(planner.populations)]
+    for plan, begin in zip(plans, begins[1:], strict=False):  # the warm start is two steps later
+        np.testing.assert_array_equal(begin[0, 0, :3], plan[2:])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"horizon": 0}, r"planner\.horizon is 0: give a positive number of seconds"),
+        ({"single": -1}, r"planner\.single is -1: give a positive"),
+        ({"min_steps": 0}, r"planner\.min_steps is 0"),
+        ({"max_steps": 0}, r"planner\.max_steps is 0"),
+        ({"min_steps": 9, "max_steps": 8}, r"planner\.max_steps is 8"),
+        ({"latency": -0.1}, r"planner\.latency is -0\.1: give seconds"),
+        ({"budget": 39}, r"planner\.budget is 39: 4 iterations .* over 5 control steps need 40"),
+        ({"optimizer": "newton"}, r"planner\.optimizer is 'newton': choose one of cem, icem, ilqg"),
+        ({"spline": "quintic"}, r"planner\.spline is 'quintic': choose one of zero, linear, cubic"),
+        ({"knots": 0}, r"planner\.knots is 0: give a whole number of at least 1"),
+        ({"reach": 0}, r"planner\.reach is 0: give a whole number of at least 1"),
+        ({"iterations": 0}, r"planner\.iterations is 0: give at least 1"),
+        ({"colour": 1}, r"planner\.colour: optimizer icem has no such option"),
+    ],
+)
+def test_bad_options_are_refused_in_one_line(options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        make(**{"optimizer": "icem"} | options)
+    assert "\n" not in str(error.value)
+    make("icem", budget=40)  # is enough
+
+
+@pytest.mark.parametrize("optimizer", [*SAMPLING, "ilqg"])
+def test_tasks_without_continuous_actions_are_refused(optimizer):
+    spec = make_spec()
+    spec.action_space = gymnasium.spaces.Discrete(3)
+    message = rf"planner mpc with optimizer {optimizer} needs continuous actions, and task test"
+    with pytest.raises(ValueError, match=message):
+        make_planner(spec, optimizer, budget=300, horizon=0.5)
