@@ -173,7 +173,11 @@ def test_elites_are_candidates_again():
     world, state = World(rugged), np.zeros((1, 3))
     planner = make("icem", keep=2)
     _, carry = planner.plan(world, NOTHING, state, planner.init(1), Noise(0, [0], 0))
-    assert carry.elites.shape == (1, 2, 5, 3)
+    last = world.rolled[-1]
+    scores = World(rugged).rollout(state, last)[0].sum(axis=-1)
+    two = last[0, np.argsort(-scores[0])[:2]]
+    later = np.concatenate([two[:, 1:], two[:, -1:]], axis=1)  # a step later, the end is held
+    np.testing.assert_array_equal(carry.elites, later[None])
     world.rolled.clear()
     planner.plan(world, NOTHING, state, carry, Noise(0, [0], 1))
     np.testing.assert_array_equal(world.rolled[0][:, 1:3], carry.elites)
