@@ -1,6 +1,6 @@
 """What planning on the true simulator scores: `python -m benchmarks.planning STUDY`.
 
-Studies: `scores` over all benchmark tasks, `optimizers` side by side, `anytime`: score against budget.
+Studies: `scores` over all benchmark tasks, `optimizers` side by side, `anytime` over budgets.
 
 Each study is a list of runs of `suites.run`, one process and one thread each, `--jobs` at a time.
 Runs lie in `runs/planning` and are skipped when done, so a study that was stopped continues. The

@@ -51,6 +51,8 @@ class RecedingHorizon:
             raise ValueError(
                 f"planner.max_steps is {max_steps}: give at least planner.min_steps, {min_steps}"
             )
+        if not 0 < discount <= 1:
+            raise ValueError(f"planner.discount is {discount}: give a number above 0, up to 1")
         if latency < 0:
             raise ValueError(f"planner.latency is {latency}: give seconds, 0 or more")
         self.horizon = int(np.clip(round(horizon / spec.control_dt), min_steps, max_steps))

@@ -54,7 +54,8 @@ class Plan:
     Attributes:
       action: [B, A], to be executed now.
       actions: [B, H, A], the sequence that `action` begins.
-      value: [B], the predicted return of `actions` over the horizon (with the terminal value).
+      value: [B], the predicted return of the best plan that was found, over what the search looked
+        at, with the terminal value. An optimizer that executes a mean executes another plan.
       statistics: Named numbers about the search, for the metrics.
     """
 

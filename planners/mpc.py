@@ -12,6 +12,16 @@ from planners.noise import Noise
 from planners.sampling import SAMPLING, Gaussian, SamplingOptimizer, ranking, take
 from planners.splines import KINDS, weights
 
+# What the options of the optimizers may be.
+RANGES = {
+    "sigma": (1e-6, 1e6),
+    "beta": (0.0, 10.0),
+    "iterations": (1, 10_000),
+    "elites": (0.0, 1.0),
+    "momentum": (0.0, 1.0),
+    "keep": (0, 10_000),
+    "temperature": (1e-6, 1e6),
+}
 BOLD = 3.0  # deviations of bold samples, in those of the others
 FEW = 2  # actuators, up to which breadth serves better than refinement
 
@@ -235,11 +245,12 @@ def make_optimizer(name: str, options: dict[str, Any], few: bool) -> SamplingOpt
             raise ValueError(
                 f"planner.{key}: optimizer {name} has no such option; it has {', '.join(known)}"
             )
+    for key, (least, most) in RANGES.items():
+        if key in given and not least <= given[key] <= most:
+            raise ValueError(f"planner.{key} is {given[key]}: give a number from {least} to {most}")
     optimizer = SAMPLING[name](**given)
     if few and "iterations" not in given:
         optimizer = replace(optimizer, iterations=optimizer.iterations // 2)
-    if optimizer.iterations < 1:
-        raise ValueError(f"planner.iterations is {optimizer.iterations}: give at least 1")
     return optimizer
 
 

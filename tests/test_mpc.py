@@ -442,7 +442,12 @@ def test_late_plans_are_executed_from_where_they_are_ready(optimizer):
         ({"spline": "quintic"}, r"planner\.spline is 'quintic': choose one of zero, linear, cubic"),
         ({"knots": 0}, r"planner\.knots is 0: give a whole number of at least 1"),
         ({"reach": 0}, r"planner\.reach is 0: give a whole number of at least 1"),
-        ({"iterations": 0}, r"planner\.iterations is 0: give at least 1"),
+        ({"iterations": 0}, r"planner\.iterations is 0: give a number from 1 to 10000"),
+        ({"sigma": 0.0}, r"planner\.sigma is 0\.0: give a number from"),
+        ({"elites": 1.5}, r"planner\.elites is 1\.5: give a number from 0\.0 to 1\.0"),
+        ({"keep": -1}, r"planner\.keep is -1: give a number from 0 to"),
+        ({"beta": -1.0}, r"planner\.beta is -1\.0: give a number from"),
+        ({"discount": 1.5}, r"planner\.discount is 1\.5: give a number above 0, up to 1"),
         ({"colour": 1}, r"planner\.colour: optimizer icem has no such option"),
     ],
 )
