@@ -68,6 +68,8 @@ def compose() -> list[tuple[Any, Any]]:
         command()
     except ConfigCompositionException as error:
         raise UserError(usage.explain_composition(error, CONF)) from error
+    except ValueError as error:  # Hydra's own, for `budget=3`
+        raise UserError(f"can't read the command line: {usage.explain(error)}") from error
     return composed
 
 
@@ -77,7 +79,8 @@ def execute(config: DictConfig, choices: Any, meter: Meter) -> None:
     task_name = config.task.get("name") or choices["task"].replace("/", "-")
     agent_name = name_agent(choices, config)
     digest = config_hash(OmegaConf.to_container(config, resolve=False))  # pyright: ignore
-    path = run_path(config.runs_dir, config.experiment, task_name, agent_name, digest, config.seed)
+    experiment = None if config.experiment is None else str(config.experiment)
+    path = run_path(str(config.runs_dir), experiment, task_name, agent_name, digest, config.seed)
     run = Run(path)
     if config.force:
         run.clear()
@@ -104,8 +107,11 @@ def check(config: Any) -> None:
         if not isinstance(config[key], bool):
             raise UserError(f"{key} is {config[key]!r}: give true or false")
     least_of = {"seed": 0, "evaluation.seed": 0, "evaluation.episodes": 1, "budget.env_steps": 0}
-    if config.threads is not None:
-        least_of["threads"] = 1
+    if config.runs_dir is None:
+        raise UserError("runs_dir is None: give a folder")
+    for key in ("threads", "planner.budget"):
+        if OmegaConf.select(config, key) is not None:
+            least_of[key] = 1
     for key, least in least_of.items():
         value = OmegaConf.select(config, key)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:

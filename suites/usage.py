@@ -123,6 +123,8 @@ def arguments(words: list[str]) -> list[str]:
                 f"unknown flag '{flag}': values are set without dashes, as in seed=1; --help tells"
                 " more"
             )
+        if flag in _GROUPS and word.partition("=")[2] == "null":
+            raise UserError(f"{flag} needs a choice, as in {flag}=<name>; --help lists all")
     return sorted(words, key=lambda word: "=" in word and not word.startswith("-"))
 
 

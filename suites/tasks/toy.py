@@ -107,7 +107,7 @@ class ChainTask(VectorEnv):
     def planning_simulation(self, threads: int, cheaper: Any = None) -> ChainSimulation:
         """A corridor of its own for a planner. There is nothing to make cheaper."""
         if any(vars(cheaper).values() if cheaper else ()):
-            raise UserError("toy-chain has no cheaper physics; leave out planner.physics")
+            raise UserError("toy-chain has no cheaper physics; leave out world_model.physics")
         return ChainSimulation()
 
     def reset(

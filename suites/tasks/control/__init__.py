@@ -18,6 +18,7 @@ from suites.tasks.control.source import Initialise, ModelSource, SuiteSource
 from suites.tasks.control.task import ControlTask, Snapshot
 from suites.tasks.control.twin import Twin
 from suites.tasks.control_names import split
+from suites.tasks.registry import unknown
 
 _BEYOND = 1000  # numbers after an observation's end that are looked at for a stray write
 
@@ -35,8 +36,15 @@ def find_twin(domain: str, task: str, model: mujoco.MjModel) -> Twin | None:
 
 
 def suite_task(name: str, num_envs: int = 1, threads: int = 1) -> ControlTask:
-    """A task of dm_control by its name, `walker-run`; a bare domain means its usual task."""
-    domain, task = split(name)
+    """A task of dm_control by its name, `walker-run`; a bare domain means its usual task.
+
+    Raises:
+      UserError: if there is no such task.
+    """
+    try:
+        domain, task = split(name)
+    except KeyError:
+        raise UserError(unknown(name)) from None
     source = SuiteSource(domain, task)
     twin = find_twin(domain, task, source.model)
     physics = source.environment.physics

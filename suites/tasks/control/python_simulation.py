@@ -21,7 +21,7 @@ class PythonSimulation:
         if cheaper not in (None, Cheaper()):
             raise UserError(
                 f"{source.domain}-{source.task} runs through dm_control's Python, where planning"
-                " has no cheaper physics; leave out planner.physics"
+                " has no cheaper physics; leave out world_model.physics"
             )
         self.source, self.n, self.threads = source, n, 1
         self.environment = source.environment

@@ -26,11 +26,22 @@ class Cheaper:
       substeps: Physics steps per control step; fewer means a longer timestep. None: as the task.
       iterations: Cap on the constraint solver's iterations. None: as the task.
       ls_iterations: Cap on those of its line search. None: as the task.
+
+    Raises:
+      UserError: for what is no whole number of at least 1.
     """
 
     substeps: int | None = None
     iterations: int | None = None
     ls_iterations: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if value is not None and not (whole and value >= 1):
+                raise UserError(
+                    f"world_model.physics.{name} is {value!r}: give a whole number of at least 1"
+                )
 
 
 @cfunc(types.void(types.intp), cache=True)
@@ -179,10 +190,10 @@ def _variant(source: Source, cheaper: Cheaper) -> tuple[mujoco.MjModel, int]:
     model = copy.copy(source.model)
     substeps = source.substeps
     if cheaper.substeps is not None:
-        if not 1 <= cheaper.substeps <= source.substeps:
+        if cheaper.substeps > source.substeps:
             raise UserError(
-                f"planning physics with {cheaper.substeps} steps per control step: this task has"
-                f" {source.substeps}; choose from 1 to {source.substeps}"
+                f"world_model.physics.substeps is {cheaper.substeps}: this task has"
+                f" {source.substeps} physics steps per control step; give as many or fewer"
             )
         substeps = cheaper.substeps
         model.opt.timestep = source.model.opt.timestep * source.substeps / substeps
