@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suites.errors import UserError
+from suites.ledger import allowed_threads
 
 RAPL = Path("/sys/class/powercap")
 GIGABYTE = 2**30
@@ -166,9 +167,9 @@ def _writable(folder: Path, remedy: str) -> Finding:
 
 def check_threads() -> Finding:
     """How many cores a run may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return Finding(True, f"{cores} of {os.cpu_count()} cores; threads= says how many to use")
+    return Finding(
+        True, f"{allowed_threads()} of {os.cpu_count()} cores; threads= says how many to use"
+    )
 
 
 def check_rendering() -> Finding:

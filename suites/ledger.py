@@ -202,23 +202,23 @@ class Energy:
 
     def poll(self) -> None:
         """Read the counters, if the last time is a while ago."""
-        if time.monotonic() - self._polled > _POLL_SECONDS:
+        if self.reason is None and time.monotonic() - self._polled > _POLL_SECONDS:
             self._read()
 
     def _read(self) -> None:
         self._polled = time.monotonic()
-        for counter, (last, wrap) in self._packages.items():
-            now = int(counter.read_text())
-            self._joules += (now - last if now >= last else now + wrap - last) / 1e6
-            self._packages[counter] = (now, wrap)
+        try:
+            for counter, (last, wrap) in self._packages.items():
+                now = int(counter.read_text())
+                self._joules += (now - last if now >= last else now + wrap - last) / 1e6
+                self._packages[counter] = (now, wrap)
+        except OSError as error:
+            self.reason = f"{error.filename}: {error.strerror}"
 
     def lap(self) -> tuple[float | None, str | None]:
         """Joules since the last call; None and the reason where they can't be read."""
         if self.reason is None:
-            try:
-                self._read()
-            except OSError as error:
-                self.reason = f"{error.filename}: {error.strerror}"
+            self._read()
         joules, self._joules = self._joules, 0.0
         return (joules, None) if self.reason is None else (None, self.reason)
 

@@ -148,7 +148,7 @@ class Run:
         start |= {"concurrent_runs": concurrent, "machine": machine(), "versions": versions()}
         start["git"] = git_state()
         known = self.read("manifest.json") or {"config_hash": config_digest, "starts": []}
-        if any((self.path / "checkpoint").iterdir()):
+        if known["starts"] and any((self.path / "checkpoint").iterdir()):
             changed = [k for k in ("versions", "git") if known["starts"][-1][k] != start[k]]
             if changed:
                 warnings.warn(

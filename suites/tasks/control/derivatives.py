@@ -20,7 +20,7 @@ from suites.tasks.control.physics import (
     mj_step1,
     physics,
 )
-from suites.tasks.control.simulation import Simulation
+from suites.tasks.control.simulation import Simulation, control_range
 
 # Dynamics: small, so that few differences reach over the edge of a contact; the rounding error is
 # 1e-16 over the step, and the truncation error its square. Rewards: second differences, whose
@@ -99,7 +99,6 @@ def step_derivatives(
     """
     n, d = tangent_size(simulation), tangent_size(simulation) + simulation.action_size
     jacobian, gradient = np.empty((len(states), n, d)), np.empty((len(states), d))
-    limited = simulation.model.actuator_ctrllimited.astype(bool)
     simulation.spread(
         len(states),
         step_kernel,
@@ -109,8 +108,7 @@ def step_derivatives(
         simulation.integration_size,
         states,
         actions,
-        np.where(limited, simulation.model.actuator_ctrlrange[:, 0], -np.inf),
-        np.where(limited, simulation.model.actuator_ctrlrange[:, 1], np.inf),
+        *control_range(simulation.model),
         jacobian,
         gradient,
     )

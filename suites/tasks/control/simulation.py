@@ -71,6 +71,14 @@ def state_size(model: mujoco.MjModel, model_fields: tuple[str, ...]) -> tuple[in
     return integration, integration + model.nsensordata + extra
 
 
+def control_range(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds [A] and [A] of the controls; those of an unlimited actuator are infinite."""
+    limited = model.actuator_ctrllimited.astype(bool)
+    low = np.where(limited, model.actuator_ctrlrange[:, 0], -np.inf)
+    high = np.where(limited, model.actuator_ctrlrange[:, 1], np.inf)
+    return low, high
+
+
 class Simulation:
     """`n` environments in compiled code, on a pool of threads.
 

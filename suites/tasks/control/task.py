@@ -14,7 +14,7 @@ from suites.errors import UserError
 from suites.tasks.control import kernels
 from suites.tasks.control.physics import STATE, make_table
 from suites.tasks.control.python_simulation import PythonSimulation
-from suites.tasks.control.simulation import Cheaper, Simulation
+from suites.tasks.control.simulation import Cheaper, Simulation, control_range
 from suites.tasks.control.source import Source, SuiteSource
 from suites.tasks.control.twin import Twin
 from suites.tasks.spec import TaskSpec
@@ -61,7 +61,7 @@ class ControlTask(VectorEnv):
         self.facts = TaskSpec(
             name=name,
             observation_space=gymnasium.spaces.Box(-bound, bound, dtype=np.float64),
-            action_space=gymnasium.spaces.Box(*_control_range(source.model), dtype=np.float64),
+            action_space=gymnasium.spaces.Box(*control_range(source.model), dtype=np.float64),
             control_dt=source.substeps * source.model.opt.timestep,
             frames_per_step=source.substeps,
             horizon=source.horizon,
@@ -192,11 +192,3 @@ class ControlTask(VectorEnv):
                 table = make_table(source.model, source.data, self.twin.model_fields)
                 kernels.write_states(table[None], self.simulation.integration_size, row[None])
         return self._observe(everyone, snapshot.states)
-
-
-def _control_range(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of the controls; those of an unlimited actuator are infinite."""
-    limited = model.actuator_ctrllimited.astype(bool)
-    low = np.where(limited, model.actuator_ctrlrange[:, 0], -np.inf)
-    high = np.where(limited, model.actuator_ctrlrange[:, 1], np.inf)
-    return low, high
