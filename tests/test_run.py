@@ -18,7 +18,7 @@ from suites.tasks import registry
 # Two plans of 20 steps at each decision.
 CHEAP = (
     *("task=cheetah", "planner.optimizer=predictive_sampling"),
-    *("planner.horizon=0.2", "planner.budget=40"),
+    *("planner.horizon=0.2", "planner.iterations=1", "planner.budget=40"),
 )
 
 
@@ -248,7 +248,7 @@ def test_discrete_actions(command, tmp_path):
 
 
 def test_a_task_of_ones_own(command, tmp_path, own_task):
-    code, out, _ = command(*own_task, "planner.budget=200", "planner.horizon=0.4")
+    code, out, _ = command(*own_task, "planner.budget=400", "planner.single=0.4")
     assert code == 0
     path = only(tmp_path)
     assert path.relative_to(tmp_path).parts[0] == "pole"
