@@ -31,7 +31,7 @@ class WorldModel(Protocol):
 
 
 class Prior(Protocol):
-    """A policy and a value; of a learner, or the broad one of `learners.null`."""
+    """A policy and a value; of a learner, or the broad one of `learners.none`."""
 
     def sample(self, features: np.ndarray, noise: Noise) -> np.ndarray:
         """Actions [B, A] for features [B, F]."""
