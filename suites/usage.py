@@ -39,7 +39,7 @@ in; `simulator` is the truth), and a learner (a policy and a value). Each can be
 Examples
   python -m suites.run                                      plan on cheetah, the default
   python -m suites.run task=walker-run seed=1               another task, another seed
-  python -m suites.run task=humanoid planner.budget=8000    more simulated steps per decision
+  python -m suites.run task=humanoid planner.budget=1000    fewer simulated steps per decision
   python -m suites.run planner.optimizer=cem planner.horizon=0.8
   python -m suites.run agent=random evaluation.episodes=10  the baseline, mean of ten episodes
   python -m suites.run task=reacher video=true              and a video of it
