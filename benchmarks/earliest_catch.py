@@ -1,8 +1,8 @@
 """How soon the ball can be caught at all: `python -m benchmarks.earliest_catch`.
 
-ball_in_cup-catch pays 1 from the catch on, so the first state of an episode bounds its return. From
-there many bold plans (slow noise, cut to bang-bang) are rolled out, a hundred times as many steps as
-a decision is given in `benchmarks.planning`. The earliest catch among them estimates the bound.
+ball_in_cup-catch pays 1 from the catch on, so an episode's first state bounds its return. Many bold
+plans from there (slow noise, cut to bang-bang), a hundred times as many simulated steps as a
+decision is given in `benchmarks.planning`, estimate the bound by the earliest catch among them.
 """
 
 import numpy as np
@@ -26,9 +26,7 @@ def main() -> None:
         task.reset(seed=episode_seed(seed, 0))
         roots, earliest = task.simulation.read(), HORIZON
         for k in range(ROUNDS):
-            noise = coloured(
-                Noise(seed, [0], k), colours, task.facts.action_space.shape[0], HORIZON
-            )
+            noise = coloured(Noise(seed, [0], k), colours, actuators, HORIZON)
             plans = np.clip(DEVIATION * noise[0].swapaxes(-1, -2), -1, 1)
             rewards, _, _ = simulation.rollout(roots, root_of, np.ascontiguousarray(plans))
             caught = np.nan_to_num(rewards) > 0
