@@ -45,7 +45,7 @@ def complaint(command, *words: str) -> str:
         ("planner.budget=1e4", "planner.budget is 10000.0: give a whole number"),
         ("planner=null", "planner needs a choice, as in planner=<name>"),
         ("agent=null", "agent needs a choice"),
-        ("budget=3", "can't read the command line: Config group override must be a string"),
+        ("budget=3", "budget.env_steps is None: give a whole number of at least 0"),
         ("runs_dir=null", "runs_dir is None: give a folder"),
         ("task.name=walker-fly", "unknown task 'walker-fly'; nearest: walker"),
         ("+planner.wings=2", "planner.wings"),
