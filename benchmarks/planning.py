@@ -230,7 +230,7 @@ def report_anytime(rows: list[dict]) -> str:
     axes.set_xlabel("simulated control steps per decision")
     axes.set_ylabel("return (line: mean, dots: seeds)")
     axes.set_ylim(0, 1000)
-    axes.legend()
+    axes.legend(loc="lower right")
     FIGURES.mkdir(parents=True, exist_ok=True)
     figure.savefig(FIGURES / "anytime.svg")
     return "\n".join(lines)
