@@ -34,7 +34,7 @@ PLANET = {
     "ball_in_cup-catch": 993,
     "walker-walk": 994,
 }
-# Simulated control steps per decision: 8000, or fewer where a control step costs many physics steps.
+# Simulated control steps per decision: 8000, or fewer where a control step is many physics steps.
 BUDGET = 8000
 COSTLY = {
     "ball_in_cup": 4000,
