@@ -38,10 +38,9 @@ PLANET = {
 BUDGET = 8000
 COSTLY = {
     "ball_in_cup": 4000,
-    "hopper": 3000,
-    "walker": 1600,
-    "humanoid": 1200,
-    "fish": 1000,
+    "fish": 4000,
+    "walker": 4000,
+    "humanoid": 2000,
     "manipulator": 1000,
     "swimmer": 1000,
 }

@@ -18,7 +18,8 @@ class RecedingHorizon:
         numbers to search over and a swing takes long to pay; None: `horizon`.
       min_steps, max_steps: Bounds of the horizon in control steps.
       discount: Per control step, for rewards and the terminal value.
-      latency: Seconds of simulated time from the begin of planning to its first action.
+      latency: Seconds of simulated time from the begin of planning to its first action. The
+        actions of the last plan that are executed meanwhile, `committed` of them, stay as they are.
 
     Raises:
       ValueError: for a task whose actions are not continuous, and for bad parameters.
@@ -59,6 +60,7 @@ class RecedingHorizon:
         self.discount = discount
         self.late = latency > 0
         self.plan_every = max(1, int(np.ceil(round(latency / spec.control_dt, 9))))
+        self.committed = self.plan_every if self.late else 0
         low, high = np.asarray(spec.action_space.low), np.asarray(spec.action_space.high)
         bounded = np.isfinite(low) & np.isfinite(high)
         self.low, self.high = low, high

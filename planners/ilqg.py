@@ -276,6 +276,7 @@ class ILQG(RecedingHorizon):
         k, gains = np.zeros((batch, horizon, size)), np.zeros((batch, horizon, size, fx.shape[-1]))
         expected = np.zeros(batch)
         lower, upper = self.low - best.actions, self.high - best.actions
+        lower[:, : self.committed] = upper[:, : self.committed] = 0
         for b in range(batch):
             while True:
                 done, expected[b] = backward(

@@ -200,6 +200,7 @@ class MPC(RecedingHorizon):
         spline = self.splines[gaussian.mean.shape[1]]
         fresh = optimizer.sample(gaussian, noise, population - known.shape[1], spline)
         candidates = np.clip(np.concatenate([known, fresh], axis=1), self.low, self.high)
+        candidates[:, :, : self.committed] = search.best[:, None, : self.committed]
         scores = self.returns(model, prior, *model.rollout(state, candidates))
         search.gaussian = optimizer.refit(gaussian, candidates, scores)
         order = ranking(scores)[:, : max(self.keep, 1)]

@@ -24,19 +24,6 @@ class Gaussian:
     whitest: float = 0.0
 
 
-def perturb(
-    gaussian: Gaussian, noise: Noise, n: int, spline: np.ndarray, beta: float
-) -> np.ndarray:
-    """Samples [B, n, T, A]: noise at P knots, carried to the T steps by `spline` [T, P].
-
-    No one colour serves all tasks (a swing needs slow motion, a spinning finger quick taps), so the
-    samples spread from the whitest one to `beta`.
-    """
-    colours = np.linspace(gaussian.whitest, beta, n)
-    epsilon = coloured(noise, colours, gaussian.mean.shape[-1], spline.shape[1])
-    return gaussian.mean[:, None] + gaussian.std[:, None] * (spline @ epsilon.swapaxes(-1, -2))
-
-
 def ranking(scores: np.ndarray) -> np.ndarray:
     """Indices [B, N] from best to worst; ties go to the lower index."""
     return np.argsort(-scores, axis=1, kind="stable")
@@ -68,22 +55,43 @@ def where_finite(scores: np.ndarray, new: Gaussian, old: Gaussian) -> Gaussian:
 
 
 @dataclass(frozen=True)
-class PredictiveSampling:
-    """The best of Gaussian samples around the nominal (Howell et al. 2022, Algorithm 1).
+class SamplingOptimizer:
+    """What the optimizers share: candidates are Gaussian noise of several colours around the mean.
 
     Attributes:
-      sigma: Standard deviation, in half ranges of the action.
+      sigma: First standard deviation, in half ranges of the action.
       beta: Colour of the noise along the knots, up to which the candidates spread.
+      iterations: Of sampling and refitting, in a decision.
+      keep: How many of the best are candidates again in the next iteration and the next decision.
+      executes: The `best` candidate or the last `mean`.
     """
 
-    sigma: float = 0.5
+    sigma: float = 1.0
     beta: float = 2.0
     iterations: int = 2
+    keep: int = 0
     executes: ClassVar[str] = "mean"
-    keep: ClassVar[int] = 0
 
     def sample(self, gaussian: Gaussian, noise: Noise, n: int, spline: np.ndarray) -> np.ndarray:
-        return perturb(gaussian, noise, n, spline, self.beta)
+        """Candidates [B, n, T, A]: noise at P knots, carried to the T steps by `spline` [T, P].
+
+        No one colour serves all tasks (a swing needs slow motion, a spinning finger quick taps), so
+        the samples spread from the whitest one to `beta`.
+        """
+        colours = np.linspace(gaussian.whitest, self.beta, n)
+        epsilon = coloured(noise, colours, gaussian.mean.shape[-1], spline.shape[1])
+        return gaussian.mean[:, None] + gaussian.std[:, None] * (spline @ epsilon.swapaxes(-1, -2))
+
+    def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
+        """The Gaussian of the next iteration, from candidates [B, N, T, A], scores [B, N]."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class PredictiveSampling(SamplingOptimizer):
+    """The best of Gaussian samples around the nominal (Howell et al. 2022, Algorithm 1)."""
+
+    sigma: float = 0.5
 
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
         best = take(candidates, ranking(scores)[:, :1])[:, 0]
@@ -91,22 +99,14 @@ class PredictiveSampling:
 
 
 @dataclass(frozen=True)
-class MPPI:
+class MPPI(SamplingOptimizer):
     """Softmax-weighted mean of the samples (Williams et al. 2017, "Information-theoretic MPC").
 
     Attributes:
       temperature: In standard deviations of the candidates' scores, so that it has no task's units.
     """
 
-    sigma: float = 1.0
-    beta: float = 2.0
     temperature: float = 0.3
-    iterations: int = 2
-    executes: ClassVar[str] = "mean"
-    keep: ClassVar[int] = 0
-
-    def sample(self, gaussian: Gaussian, noise: Noise, n: int, spline: np.ndarray) -> np.ndarray:
-        return perturb(gaussian, noise, n, spline, self.beta)
 
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
         finite = np.isfinite(scores)
@@ -123,25 +123,17 @@ class MPPI:
 
 
 @dataclass(frozen=True)
-class CEM:
+class CEM(SamplingOptimizer):
     """Cross-entropy method (Rubinstein and Kroese 2004; for MPC, Chua et al. 2018).
 
     Attributes:
       elites: Fraction of the candidates that refit the Gaussian, at least two of them.
       momentum: Weight of the old Gaussian in the new one.
-      keep: How many elites are candidates again in the next iteration and the next decision.
     """
 
-    sigma: float = 1.0
-    beta: float = 2.0
     iterations: int = 4
     elites: float = 0.25
     momentum: float = 0.1
-    keep: int = 0
-    executes: ClassVar[str] = "mean"
-
-    def sample(self, gaussian: Gaussian, noise: Noise, n: int, spline: np.ndarray) -> np.ndarray:
-        return perturb(gaussian, noise, n, spline, self.beta)
 
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
         count = max(2, round(self.elites * candidates.shape[1]))
@@ -162,7 +154,6 @@ class ICEM(CEM):
     executes: ClassVar[str] = "best"
 
 
-SamplingOptimizer = PredictiveSampling | MPPI | CEM
 SAMPLING: dict[str, type[SamplingOptimizer]] = {
     "predictive_sampling": PredictiveSampling,
     "cem": CEM,

@@ -210,5 +210,7 @@ def explain_build(error: BaseException, part: str) -> str:
         return f"{part}: {where[:1].lower()}{where[1:]}: {explain(error)}"
     if isinstance(error, ValueError | UserError):  # written for people
         return explain(error)
+    if unknown := re.search(r"unexpected keyword argument '(\w+)'", said):
+        return f"{part}.{unknown[1]}: there is no such option; `+` adds keys that nothing may read"
     name = type(error).__name__
     return f"{part}: {name}: {explain(error)} (PLAN_OR_LEARN_DEBUG=1 shows where)"

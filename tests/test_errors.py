@@ -49,6 +49,8 @@ def complaint(command, *words: str) -> str:
         ("runs_dir=null", "runs_dir is None: give a folder"),
         ("task.name=walker-fly", "unknown task 'walker-fly'; nearest: walker"),
         ("+planner.wings=2", "planner.wings"),
+        ("+task.wings=2", "task.wings: there is no such option"),
+        ("+world_model.wings=2", "world_model.wings: there is no such option"),
         ("task=balancr", "nearest: balancer"),
         ("world_model.physics.substeps=0", "world_model.physics.substeps is 0: give a whole"),
         ("world_model.physics.substeps=99", "substeps is 99: this task has 1 physics steps"),

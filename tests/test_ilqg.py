@@ -127,6 +127,22 @@ def test_one_iteration_is_the_riccati_solution(seed):
         x = x @ model.A.T + u @ model.B.T
 
 
+def test_a_late_plan_is_the_riccati_solution_from_where_it_begins():
+    rng = np.random.default_rng(7)
+    n, m, horizon, late = 4, 2, 20, 3
+    model, x = random_problem(rng, n, m), rng.normal(size=(1, n))
+    planner = ILQG(box_spec(m), 10**6, horizon * 0.1, latency=late * 0.1, iterations=1)
+    carry = planner.init(1)
+    carry.nominal[:, :late] = committed = rng.normal(size=(1, late, m))
+    plan, _ = planner.plan(model, nothing(m), x, carry, NOISE)
+    np.testing.assert_array_equal(plan.actions[:, :late], committed)
+    gains, _ = riccati(model, horizon)
+    for h in range(horizon):
+        u = committed[:, h] if h < late else -x @ gains[h].T
+        np.testing.assert_allclose(plan.actions[:, h], u, atol=1e-6)
+        x = x @ model.A.T + u @ model.B.T
+
+
 def test_a_terminal_value_ends_the_riccati_recursion():
     rng = np.random.default_rng(0)
     model, L = random_problem(rng, 4, 2), rng.normal(size=(4, 4))

@@ -295,10 +295,10 @@ def test_every_option_of_the_planner_matters(key):
 @pytest.mark.parametrize(
     ("optimizer", "options"),
     [
-        ("predictive_sampling", {"elites", "momentum", "keep", "temperature", "alphas"}),
+        ("predictive_sampling", {"elites", "momentum", "temperature", "alphas"}),
         ("cem", {"temperature", "alphas"}),
         ("icem", {"temperature", "alphas"}),
-        ("mppi", {"elites", "momentum", "keep", "alphas"}),
+        ("mppi", {"elites", "momentum", "alphas"}),
     ],
 )
 def test_options_that_an_optimizer_lacks_are_refused(optimizer, options):
@@ -426,6 +426,11 @@ def test_late_plans_are_executed_from_where_they_are_ready(optimizer):
     begins = world.rolled[:: len(planner.populations)]
     for plan, begin in zip(plans, begins[1:], strict=False):  # the warm start is two steps later
         np.testing.assert_array_equal(begin[0, 0, :3], plan[2:])
+    # What is executed until a plan is ready is no longer its choice.
+    for first, plan in zip([np.zeros((4, 3)), *plans], plans, strict=False):
+        np.testing.assert_allclose(plan[:2], first[2:4], atol=1e-12)  # a mean of equals rounds
+    for candidates in world.rolled:
+        assert (candidates[:, :, :2] == candidates[:, :1, :2]).all()
 
 
 @pytest.mark.parametrize(
