@@ -40,7 +40,7 @@ COSTLY = {
     "ball_in_cup": 4000,
     "fish": 4000,
     "walker": 4000,
-    "humanoid": 2000,
+    "humanoid": 4000,
     "manipulator": 1000,
     "swimmer": 1000,
 }

@@ -64,7 +64,7 @@ def test_rollout_agrees_with_steps():
     task.reset(seed=3)
     simulation = task.planning_simulation(1)
     roots = task.simulation.read()
-    plans = np.random.default_rng(1).integers(0, 2, (6, 12, 1))
+    plans = np.random.default_rng(1).integers(0, 2, (6, 12))
     plans[5] = RIGHT
     root_of = np.array([0, 0, 0, 1, 1, 1])
     rewards, continuation, last = simulation.rollout(roots, root_of, plans)
@@ -74,7 +74,7 @@ def test_rollout_agrees_with_steps():
         task.restore(before)
         alive, seen = 1.0, np.empty(0)
         for h in range(12):
-            observations, reward, terminated, _, infos = task.step(np.full(2, plans[n, h, 0]))
+            observations, reward, terminated, _, infos = task.step(np.full(2, plans[n, h]))
             seen = infos.get("final_obs", observations)[root]
             assert rewards[n, h] == alive * reward[root]
             alive *= 1.0 - terminated[root]

@@ -33,19 +33,21 @@ class Simulator:
     def rollout(
         self, state: np.ndarray, plans: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rewards [B, K, H], continuation [B, K, H] and last states [B, K, S] of [B, K, H, A]."""
-        batch, candidates, horizon, size = plans.shape
+        """Rewards [B, K, H], continuation [B, K, H] and last states [B, K, S].
+
+        Of plans [B, K, H, A], or [B, K, H] where actions are discrete.
+        """
+        shape = batch, candidates, horizon = plans.shape[:3]
         root_of = np.repeat(np.arange(batch), candidates)
-        flat = np.ascontiguousarray(plans.reshape(-1, horizon, size), np.float64)
+        flat = np.ascontiguousarray(plans).reshape(batch * candidates, *plans.shape[2:])
         rewards, continuation, last = self.simulation.rollout(state, root_of, flat)
-        self._count(flat.shape[0] * horizon)
-        shape = (batch, candidates, horizon)
+        self._count(batch * candidates * horizon)
         return rewards.reshape(shape), continuation.reshape(shape), last.reshape(*shape[:2], -1)
 
     def step(
         self, state: np.ndarray, action: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Next states [B, S], rewards [B] and continuation [B] after actions [B, A]."""
+        """Next states [B, S], rewards [B] and continuation [B] after actions [B, A] or [B]."""
         rewards, continuation, last = self.rollout(state, action[:, None, None])
         return last[:, 0], rewards[:, 0, 0], continuation[:, 0, 0]
 

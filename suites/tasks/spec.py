@@ -17,6 +17,8 @@ class TaskSpec(Generic[Actions]):
       observation_space, action_space: Of one environment.
       control_dt: Seconds of simulated time per control step.
       frames_per_step: Physics steps (Atari: emulator frames) per control step.
+      budget_per_step: What a simulated control step takes of `planner.budget`: 1, or its
+        frames where budgets are in emulated frames (Atari).
       horizon: Control steps after which an episode is truncated.
       reference: Scores that normalise a return to 0 (`random`) and 1 (`best`).
       compiled: Whether reward, observation and termination run in machine code.
@@ -30,3 +32,4 @@ class TaskSpec(Generic[Actions]):
     horizon: int
     reference: dict[str, float]
     compiled: bool
+    budget_per_step: int = 1

@@ -62,15 +62,15 @@ class ChainSimulation:
     def rollout(
         self, roots: np.ndarray, root_of: np.ndarray, plans: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rewards [N, H], continuation [N, H] and last states [N, 1] of plans [N, H, 1].
+        """Rewards [N, H], continuation [N, H] and last states [N, 1] of plans [N, H].
 
         Plan n begins in `roots[root_of[n]]`; after a termination rewards and continuation are 0.
         """
-        rewards, continuation = np.zeros(plans.shape[:2]), np.zeros(plans.shape[:2])
+        rewards, continuation = np.zeros(plans.shape), np.zeros(plans.shape)
         cells = roots[root_of, 0].astype(int)
         alive = np.ones(len(plans), bool)
         for h in range(plans.shape[1]):
-            moved, reward, ended = advance(cells, plans[:, h, 0])
+            moved, reward, ended = advance(cells, plans[:, h])
             cells = np.where(alive, moved, cells)
             rewards[:, h] = alive * reward
             alive = alive & ~ended

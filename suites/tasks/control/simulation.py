@@ -168,7 +168,7 @@ class Simulation:
             self.integration_size,
             roots,
             root_of,
-            plans,
+            np.ascontiguousarray(plans, np.float64),
             rewards,
             continuation,
             last,
