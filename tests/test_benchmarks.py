@@ -2,7 +2,10 @@
 
 import json
 
-from benchmarks import rollout
+from benchmarks import first_steps, rollout
+from suites import usage
+from suites.run import CONF
+from suites.tasks import registry
 
 
 def test_rollout(tmp_path, capsys):
@@ -16,3 +19,11 @@ def test_rollout(tmp_path, capsys):
     assert "EnvPool" in str(report["environments"]) + str(report["left_out"])
     table = capsys.readouterr().out
     assert all(row["line"] in table for row in report["rollouts"] + report["environments"])
+
+
+def test_first_steps():
+    registry.register()
+    usage.register(CONF)
+    two, four = (first_steps.first_return("cartpole-balance", 3, 600, steps) for steps in (2, 4))
+    assert 1.5 < two < 2 < four < 4
+    assert first_steps.first_return("cartpole-balance", 3, 2400, 4) != four
