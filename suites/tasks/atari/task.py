@@ -141,6 +141,7 @@ class AtariTask(VectorEnv):
     def picture(self, state: np.ndarray) -> np.ndarray:
         """The screen of a state [S], [420, 480, 3] in most games, for a video.
 
-        Enlarged to about the shape that its pixels have on a television.
+        Enlarged to about the shape that it has on a television. The first environment's own state
+        is lost.
         """
         return self.simulation.emulators[0].picture(state).repeat(2, axis=0).repeat(3, axis=1)

@@ -37,14 +37,14 @@ class Workers:
     """`count` processes for one game.
 
     Attributes:
-      processes: The workers, each replaced in its place when it dies.
+      processes: The workers, started by the first rollout. One that dies is replaced in its place.
     """
 
     def __init__(self, settings: Settings, count: int):
-        self._settings = settings
+        self._settings, self._count = settings, count
         self._file = _shared_file()
         self._arena = mmap.mmap(-1, 1)
-        self.processes = [self._start() for _ in range(count)]
+        self.processes: list[subprocess.Popen] = []
         weakref.finalize(self, end, self.processes)
 
     def _start(self) -> subprocess.Popen:
@@ -67,6 +67,8 @@ class Workers:
         Raises:
           UserError: if workers keep dying.
         """
+        while len(self.processes) < self._count:
+            self.processes.append(self._start())
         shape = len(roots), *plans.shape, roots.shape[1]
         arrays = self._map(shape)
         arrays["roots"][:], arrays["root_of"][:], arrays["plans"][:] = roots, root_of, plans
@@ -79,7 +81,8 @@ class Workers:
         try:
             self._work(orders)
         except BaseException:
-            end(self.processes)  # lest they answer to what nobody waits for; the next call replaces
+            end(self.processes)  # lest they answer later to what nobody waits for any more
+            self.processes.clear()
             raise
         return arrays["rewards"].copy(), arrays["continuation"].copy(), arrays["last"].copy()
 
@@ -119,6 +122,8 @@ class Workers:
 
     def _replace(self, worker: int) -> int:
         """Put a new process in the place of one that ended; the exit code of that."""
+        with suppress(subprocess.TimeoutExpired):  # so that it tells its own exit code
+            self.processes[worker].wait(timeout=1)
         code = end([self.processes[worker]])
         self.processes[worker] = self._start()
         return code
