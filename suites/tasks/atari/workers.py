@@ -101,10 +101,10 @@ class Workers:
             while waiting or selector.get_map():
                 while waiting and idle:
                     worker, part = idle.pop(), waiting.pop()
-                    process = self.processes[worker]
+                    process: Any = self.processes[worker]
                     with suppress(BrokenPipeError):  # it is dead, and its answer will say so
-                        process.stdin.write(orders[part])  # pyright: ignore
-                    selector.register(process.stdout, selectors.EVENT_READ, (worker, part))  # pyright: ignore
+                        process.stdin.write(orders[part])
+                    selector.register(process.stdout, selectors.EVENT_READ, (worker, part))
                 for key, _ in selector.select():
                     selector.unregister(key.fileobj)
                     worker, part = key.data
@@ -136,9 +136,9 @@ def end(processes: list[subprocess.Popen]) -> int:
     code = 0
     for process in processes:
         code = process.wait()
-        for pipe in (process.stdin, process.stdout):
+        for pipe in filter(None, (process.stdin, process.stdout)):
             with suppress(BrokenPipeError):
-                pipe.close()  # pyright: ignore
+                pipe.close()
     return code
 
 
