@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
+from suites.tasks.atari_names import GAMES
 from suites.tasks.control import ControlTask, suite_task
 from suites.tasks.control_names import TASKS
 from suites.tasks.registration import identifier
@@ -24,7 +25,7 @@ def make(name: str, **options) -> ControlTask:
 
 def test_every_task_is_registered():
     registered = {key for key in gymnasium.registry if key.startswith("plan-or-learn/")}
-    assert registered == {f"plan-or-learn/{name}-v0" for name in TASKS}
+    assert registered == {f"plan-or-learn/{name}-v0" for name in (*TASKS, *GAMES)}
 
 
 def test_make_vec_is_the_same_task():
