@@ -2,7 +2,8 @@
 
 import json
 
-from benchmarks import rollout
+from benchmarks import atari, rollout
+from suites.tasks.atari.simulation import AtariSimulation
 
 
 def test_rollout(tmp_path, capsys):
@@ -16,3 +17,17 @@ def test_rollout(tmp_path, capsys):
     assert "EnvPool" in str(report["environments"]) + str(report["left_out"])
     table = capsys.readouterr().out
     assert all(row["line"] in table for row in report["rollouts"] + report["environments"])
+
+
+def test_atari(monkeypatch):
+    assert atari.exactness("breakout", cases=2) == "exact of 2"
+    step = AtariSimulation.step
+
+    def generous(self, actions):
+        rewards, ended = step(self, actions)
+        return rewards + 1, ended
+
+    monkeypatch.setattr(AtariSimulation, "step", generous)
+    assert atari.exactness("breakout", cases=2) == "rewards 2 of 2"
+    monkeypatch.undo()
+    assert atari.speed("breakout", rounds=1).endswith("x")
