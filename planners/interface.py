@@ -21,9 +21,7 @@ class WorldModel(Protocol):
         """
         ...
 
-    def step(
-        self, state: State, action: np.ndarray
-    ) -> tuple[State, np.ndarray, np.ndarray]:
+    def step(self, state: State, action: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
         """Next states, rewards [M] and continuation [M] of actions [M, A], or [M] if discrete."""
         ...
 
@@ -82,7 +80,8 @@ class Planner(Protocol):
     """Decides by search.
 
     Attributes:
-      plan_every: Control steps between two plans: 1, or the latency in control steps.
+      plan_every: Control steps between two plans, for which the actions of the last one go on:
+        1, or the latency, or for how long an action is held.
       late: Whether a plan begun at step t is ready only at step t + plan_every.
     """
 

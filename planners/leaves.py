@@ -7,7 +7,6 @@ import numpy as np
 
 from planners.interface import Prior, State, WorldModel
 from planners.noise import Noise
-from planners.selection import Leaves
 from planners.tree import Tree, plant
 
 NOBODY = np.empty(0, np.int64)
@@ -49,9 +48,10 @@ class Evaluator:
         )
         plant(tree, trees, states, values, logits)
 
-    def __call__(self, tree: Tree, leaves: Leaves, count: int) -> Found:
-        """Step into the leaves of a round and value them; states and actions go into the tree."""
-        rows, nodes, edges, slots, new = (part[:count] for part in leaves)
+    def __call__(self, tree: Tree, leaves: np.ndarray) -> Found:
+        """Step into leaves [M] and value them; states and actions go into the tree."""
+        rows, nodes, edges = leaves["tree"], leaves["parent"], leaves["action"]
+        slots, new, count = leaves["slot"], leaves["node"], len(leaves)
         states, rewards, continuation = self._step(tree, rows, nodes, edges)
         tree.states[rows, new] = states
         drawn = self._uniform(self.noise, self.leaves)
@@ -67,7 +67,7 @@ class Evaluator:
                     tree, states[going], rows[going], new[going], drawn
                 )
                 logits[going] = found if len(found) else 0.0
-        same = self._same(tree, rows, nodes, edges, states) if self.merge else NOBODY
+        same = self._same(tree, leaves, rewards, continuation) if self.merge else NOBODY
         return rewards, continuation, values, logits, same
 
     def _step(
@@ -118,7 +118,7 @@ class Evaluator:
         return (self.prior.value(features) if valued else np.zeros(len(rows))), logits
 
     def _roll_out(self, states: State, drawn: np.ndarray) -> np.ndarray:
-        """Discounted returns [M] of random plans, made of drawn [M, blocks, A], each action held."""
+        """Discounted returns [M] of random plans of held actions, from drawn [M, blocks, A]."""
         if hasattr(self.space, "n"):
             actions = (self.space.n * drawn[..., 0]).astype(np.int64)
         else:
@@ -133,21 +133,18 @@ class Evaluator:
         return values
 
     def _same(
-        self,
-        tree: Tree,
-        rows: np.ndarray,
-        nodes: np.ndarray,
-        edges: np.ndarray,
-        states: State,
+        self, tree: Tree, leaves: np.ndarray, rewards: np.ndarray, continuation: np.ndarray
     ) -> np.ndarray:
-        """The outcome [M] of the same action that has the same state; -1 where there is none."""
-        same = np.full(len(rows), -1)
-        for m, b in enumerate(rows):
-            other = tree.child[b, nodes[m], edges[m]]
+        """The outcome [M] of the same action that is the same; -1 where there is none."""
+        same = np.full(len(leaves), -1)
+        for m, (b, parent, action, _, new) in enumerate(leaves.tolist()):
+            other = tree.edges["child"][b, parent, action]
             while other >= 0 and same[m] < 0:
-                if np.array_equal(tree.states[b, other], states[m]):
+                node = tree.nodes[b, other]
+                equal = (node["reward"], node["continuation"]) == (rewards[m], continuation[m])
+                if equal and np.array_equal(tree.states[b, other], tree.states[b, new]):
                     same[m] = other
-                other = tree.sibling[b, other]
+                other = node["sibling"]
         return same
 
 

@@ -15,17 +15,15 @@ from planners.interface import Plan, Planner, Prior, State, WorldModel
 from planners.leaves import NOBODY, Evaluator
 from planners.noise import Noise
 from planners.selection import (
-    HALVING,
+    LEAF,
     PUCT,
+    RULE,
     RULES,
-    UCB,
+    UCT,
     Gumbel,
-    Root,
-    Rule,
     advance,
     gumbel_decision,
     halving_schedule,
-    make_leaves,
     most_visited,
 )
 from planners.tree import ABSENT, Tree, allocate, matching_child, reroot
@@ -94,7 +92,7 @@ class MCTS:
       reuse: Whether to keep the subtree of what was executed.
       normalise: Values by the extremes of the `tree`, or of the `node` and its children. None: of
         the tree; gumbel: of the node.
-      outcomes: Draws of the next state per action, at most: 1 where the model is deterministic.
+      outcomes: Next states kept per action, at most: 1 where the model is deterministic.
       transpositions: Whether nodes of the same state share transitions and evaluations.
       samples: Continuous actions of a node, drawn from the prior (Hubert et al. 2021, section 4).
       widening, exponent: Of these, widening * visits^exponent are open (Couetoux et al. 2011).
@@ -126,7 +124,7 @@ class MCTS:
     ):
         space, dt = spec.action_space, spec.control_dt
         self.discrete = hasattr(space, "n")
-        if not self.discrete and len(getattr(space, "shape", None) or ()) != 1:
+        if not self.discrete and not (hasattr(space, "low") and len(space.shape) == 1):
             raise ValueError(
                 f"planner mcts with search {search} needs discrete actions or a vector of"
                 f" continuous ones, and task {spec.name} has {space}"
@@ -149,19 +147,20 @@ class MCTS:
             )
         self.search = RULES[search](**options)
         self.space, self.discount, self.reuse = space, discount, reuse
-        self.transpositions = transpositions
+        self.transpositions, self.leaves, self.outcomes = transpositions, leaves, outcomes
         self.width = int(space.n) if self.discrete else samples or SAMPLES
         self.size = None if self.discrete else int(space.shape[0])
         held = 1 if self.discrete else max(1, round(HELD / dt))
         self.repeat = self.plan_every = repeat or held
-        self.rule = Rule(
+        rule = (
             *self.search.rule(normalise),
-            widening=float(self.width if self.discrete else widening or WIDENING),
-            exponent=float(EXPONENT if exponent is None else exponent),
-            discount=float(discount**self.repeat),
-            leaves=leaves,
-            outcomes=outcomes,
+            self.width if self.discrete else widening or WIDENING,
+            EXPONENT if exponent is None else exponent,
+            discount**self.repeat,
+            leaves,
+            outcomes,
         )
+        self.rule = np.array([rule], RULE)
         self.steps = budget // spec.budget_per_step
         self.depth = depth
         ahead = DISCRETE_DEPTH if self.discrete else CONTINUOUS_DEPTH
@@ -191,74 +190,65 @@ class MCTS:
             noise,
             self.space,
             self.width,
-            self.rule.leaves,
+            self.leaves,
             self.repeat,
             self.discount,
             depth,
-            guided=self.discrete and self.rule.kind != UCB,
-            merge=self.rule.outcomes > 1,
+            guided=self.discrete and not isinstance(self.search, UCT),
+            merge=self.outcomes > 1,
         )
         tree, kept = self._begin(state, carry, simulations)
         anew = np.flatnonzero(~kept)
         if anew.size:
             evaluator.plant(tree, anew, state[anew])
-        root = self._root(tree, simulations, noise)
-        leaves = make_leaves(carry.batch * self.rule.leaves)
-        count = advance(tree, self.rule, root, leaves, 0, *nothing(self.width))
+        schedule = self._prepare_roots(tree, simulations, noise)
+        leaves = np.empty(carry.batch * self.leaves, LEAF)
+        arrays = (self.rule, schedule, tree.summaries, tree.nodes, tree.edges, leaves)
+        count = advance(*arrays, 0, *nothing(self.width))
         while count:
-            found = evaluator(tree, leaves, count)
-            count = advance(tree, self.rule, root, leaves, count, *found)
-        statistics = {"reused": float(kept.mean()), "depth": float(root.deepest.mean())}
-        return self._decide(tree, root, statistics)
+            count = advance(*arrays, count, *evaluator(tree, leaves[:count]))
+        depth = tree.summaries["deepest"].mean()
+        return self._decide(tree, {"reused": float(kept.mean()), "depth": float(depth)})
 
     def _begin(self, state: State, carry: Carry, simulations: int) -> tuple[Tree, np.ndarray]:
         """Trees with the subtrees that are kept, and which of them are [B]."""
-        trees = np.arange(carry.batch)
-        tree = allocate(carry.batch, 2 * simulations + 2, self.width, state, self.size)
+        # As much again is kept of the last tree at most.
+        nodes = (simulations + 1) * (2 if self.reuse else 1)
+        tree = allocate(carry.batch, nodes, self.width, state, self.size)
         if not self.reuse or carry.tree is None:
             return tree, np.zeros(carry.batch, bool)
-        roots = matching_child(carry.tree, trees, carry.edges, state)
+        roots = matching_child(carry.tree, carry.edges, state)
         reroot(carry.tree, tree, roots, simulations + 1)
         return tree, roots >= 0
 
-    def _root(self, tree: Tree, simulations: int, noise: Noise) -> Root:
-        """What is particular to the roots in this decision."""
-        batch, width, search = len(tree.size), self.width, self.search
-        logits, gumbel = tree.logits[:, 0].copy(), np.zeros((batch, width))
-        schedule = np.zeros(0, np.int32)
+    def _prepare_roots(self, tree: Tree, simulations: int, noise: Noise) -> np.ndarray:
+        """Noise at the roots, and the schedule of sequential halving, if there is any."""
+        search, edges = self.search, tree.edges[:, 0]
+        tree.summaries["left"], tree.summaries["deepest"] = simulations, 0
+        edges["before"] = edges["visits"]
         if isinstance(search, PUCT) and search.dirichlet_fraction > 0:
             fraction = search.dirichlet_fraction
-            drawn = noise.dirichlet(search.dirichlet_alpha, width)
-            logits = np.log((1 - fraction) * np.exp(logits) + fraction * drawn)
-        if isinstance(search, Gumbel):
-            gumbel = search.gumbel_scale * noise.gumbel(width)
-            schedule = halving_schedule(min(search.considered, width), simulations)
-        return Root(
-            logits,
-            gumbel,
-            tree.edge_visits[:, 0].copy(),
-            schedule,
-            np.full(batch, simulations, np.int32),
-            np.zeros(batch, np.int32),
-        )
+            drawn = noise.dirichlet(search.dirichlet_alpha, self.width)
+            edges["prior"] = (1 - fraction) * np.exp(edges["logit"]) + fraction * drawn
+        if not isinstance(search, Gumbel):
+            return np.zeros(0, np.int64)
+        edges["noise"] = search.gumbel_scale * noise.gumbel(self.width)
+        return halving_schedule(min(search.considered, self.width), simulations)
 
-    def _decide(
-        self, tree: Tree, root: Root, statistics: dict[str, float]
-    ) -> tuple[Plan, Carry]:
+    def _decide(self, tree: Tree, statistics: dict[str, float]) -> tuple[Plan, Carry]:
         """What the trees recommend."""
-        trees = np.arange(len(tree.size))
-        if self.rule.kind == HALVING:
-            edges, policy = gumbel_decision(tree, self.rule, root)
+        trees = np.arange(len(tree.summaries))
+        if isinstance(self.search, Gumbel):
+            edges, policy = gumbel_decision(self.rule, tree.summaries, tree.nodes, tree.edges)
             edges = np.maximum(edges, 0)
         else:
-            edges = most_visited(tree)
-            visits = tree.edge_visits[:, 0]
+            edges, visits = most_visited(tree), tree.edges["visits"][:, 0]
             policy = visits / np.maximum(visits.sum(axis=1, keepdims=True), 1)
         action = edges if self.discrete else tree.actions[trees, 0, edges]
         plan = Plan(
             action,
             np.repeat(action[:, None], self.repeat, axis=1),
-            tree.edge_value[trees, 0, edges],
+            tree.edges["value"][trees, 0, edges],
             statistics,
             policy if self.discrete else None,
         )
