@@ -29,6 +29,11 @@ class NoLearner:
         uniform = low + (high - low) * noise.uniform(low.size)
         return np.where(bounded, uniform, noise.normal(low.size))
 
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Of the uniform policy over discrete actions: zeros [N, n] for features [N, F]."""
+        assert isinstance(self.action_space, Discrete)
+        return np.zeros((len(features), int(self.action_space.n)))
+
     def value(self, features: np.ndarray) -> np.ndarray:
         """0 for each of features [..., F]."""
         return np.zeros(features.shape[:-1])

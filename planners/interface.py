@@ -21,6 +21,10 @@ class WorldModel(Protocol):
         """
         ...
 
+    def step(self, state: State, action: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
+        """Next states, rewards [M] and continuation [M] of actions [M, A], or [M] if discrete."""
+        ...
+
     def select(self, state: State, which: np.ndarray) -> State:
         """The state in some of the environments, [M]."""
         ...
@@ -35,6 +39,10 @@ class Prior(Protocol):
 
     def sample(self, features: np.ndarray, noise: Noise) -> np.ndarray:
         """Actions [B, A] for features [B, F]."""
+        ...
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Of a policy over discrete actions: [N, n] for features [N, F]."""
         ...
 
     def value(self, features: np.ndarray) -> np.ndarray:
@@ -57,19 +65,23 @@ class Plan:
       value: [B], the predicted return of the best plan that was found, over what the search looked
         at, with the terminal value. An optimizer that executes a mean executes another plan.
       statistics: Named numbers about the search, for the metrics.
+      policy: [B, n] probabilities of the actions that a policy can learn from; None where the
+        search has none, or where actions are continuous.
     """
 
     action: np.ndarray
     actions: np.ndarray
     value: np.ndarray
     statistics: dict[str, float] = field(default_factory=dict)
+    policy: np.ndarray | None = None
 
 
 class Planner(Protocol):
     """Decides by search.
 
     Attributes:
-      plan_every: Control steps between two plans: 1, or the latency in control steps.
+      plan_every: Control steps between two plans, for which the actions of the last one go on:
+        1, or the latency, or for how long an action is held.
       late: Whether a plan begun at step t is ready only at step t + plan_every.
     """
 

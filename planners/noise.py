@@ -37,6 +37,14 @@ class Noise:
         """Uniform on [0, 1), [B, *shape]."""
         return np.stack([stream.random(shape) for stream in self._streams])
 
+    def gumbel(self, *shape: int) -> np.ndarray:
+        """Standard Gumbel, [B, *shape]."""
+        return np.stack([stream.gumbel(size=shape) for stream in self._streams])
+
+    def dirichlet(self, alpha: float, size: int) -> np.ndarray:
+        """Symmetric Dirichlet of that concentration, [B, size]."""
+        return np.stack([stream.dirichlet(np.full(size, alpha)) for stream in self._streams])
+
 
 def coloured(noise: Noise, betas: np.ndarray, size: int, length: int) -> np.ndarray:
     """Gaussian noise [B, N, size, length], variance 1; row n's power falls as frequency^-betas[n].

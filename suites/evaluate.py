@@ -160,6 +160,8 @@ class Stopwatch:
 class Pilot:
     """An agent through one episode: its warm start, its noise and its latency.
 
+    A plan is followed for `plan_every` steps, without a look at what comes of it.
+
     A planner that is `late` has its plan ready only `plan_every` steps after the state for which it
     was begun: until then the last plan goes on, and before the first one the middle action is held.
 
@@ -179,10 +181,13 @@ class Pilot:
     def act(self, observation: np.ndarray, step: int) -> np.ndarray:
         """The action [1, A] of a control step, counted from 0."""
         planner = self.agent.planner
-        if not planner.late:
-            return self._plan(observation).action
         every = planner.plan_every
         phase = step % every
+        if not planner.late:
+            if phase == 0:
+                self._ready = self._plan(observation)
+            assert self._ready is not None
+            return self._ready.actions[:, phase]
         if phase == 0:
             self._ready, self._begun = self._begun, self._plan(observation)
             if self._begun.actions.shape[1] < 2 * every:

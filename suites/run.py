@@ -123,8 +123,8 @@ def name_agent(choices: Any, config: Any) -> str:
     if choices.get("agent"):
         return choices["agent"].replace("/", "-")
     parts = [choices[axis] for axis, null in NULL.items() if choices[axis] != null]
-    if optimizer := config.planner.get("optimizer"):
-        parts.insert(1, str(optimizer))
+    if method := config.planner.get("optimizer") or config.planner.get("search"):
+        parts.insert(1, str(method))
     return "-".join(parts).replace("/", "-") or "random"
 
 

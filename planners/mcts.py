@@ -1,0 +1,293 @@
+"""Monte Carlo tree search: grow a tree of what may come, act on what it says, keep its subtree.
+
+A round selects a few leaves in each tree, makes one call of the model for all of them, values them,
+and backs the values up. `planners/tree.py` is the tree, `planners/selection.py` the choice between
+actions, `planners/leaves.py` what is asked of the model and of the prior.
+"""
+
+import inspect
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from planners.interface import Plan, Planner, Prior, State, WorldModel
+from planners.leaves import NOBODY, Evaluator
+from planners.noise import Noise
+from planners.selection import (
+    LEAF,
+    PUCT,
+    RULE,
+    RULES,
+    UCT,
+    Gumbel,
+    advance,
+    gumbel_decision,
+    halving_schedule,
+    most_visited,
+)
+from planners.tree import ABSENT, Tree, allocate, matching_child, reroot
+
+# Seconds of simulated time: what rollouts look ahead where actions are discrete (300 frames of an
+# Atari game) and continuous, and for how long a continuous action is held.
+DISCRETE_DEPTH, CONTINUOUS_DEPTH, HELD = 5.0, 0.4, 0.05
+SAMPLES, WIDENING, EXPONENT = 16, 2.0, 0.5  # of continuous actions
+FEWEST = 2  # simulations per action that shorten the default rollouts of a small budget
+
+# What the options may be.
+RANGES = {
+    "leaves": (1, 10_000),
+    "depth": (0, 100_000),
+    "repeat": (1, 10_000),
+    "outcomes": (1, 10_000),
+    "samples": (1, 10_000),
+    "widening": (0.1, 10_000.0),
+    "exponent": (0.0, 1.0),
+    "discount": (1e-6, 1.0),
+    "exploration": (0.0, 1e6),
+    "pb_c_init": (0.0, 1e6),
+    "pb_c_base": (1.0, 1e9),
+    "dirichlet_fraction": (0.0, 1.0),
+    "dirichlet_alpha": (1e-3, 1e3),
+    "considered": (1, 100_000),
+    "gumbel_scale": (0.0, 1e3),
+    "value_scale": (0.0, 1e6),
+    "maxvisit_init": (0.0, 1e6),
+}
+
+
+@dataclass
+class Carry:
+    """Warm start: the tree of the last decision, and the root's action that was executed.
+
+    Attributes:
+      batch: B.
+      tree: None before the first decision.
+      edges: [B].
+    """
+
+    batch: int
+    tree: Tree | None
+    edges: np.ndarray
+
+
+class MCTS:
+    """UCT, PUCT and Gumbel search.
+
+    A decision is made every `repeat` control steps, for which its action is held. The subtree of
+    what was executed is the next decision's tree, if the state that it foresaw came true to the
+    bit; else the tree begins anew.
+
+    Arguments:
+      spec: Facts of the task: `name`, `action_space`, `control_dt`, `budget_per_step` are read.
+      search: `uct`, `puct` or `gumbel`.
+      budget: Of a decision and environment; a simulated control step takes `spec.budget_per_step`
+        of it. Never exceeded.
+      leaves: Selected in each tree before the model is called once for all of them.
+      discount: Per control step.
+      repeat: Control steps that an action is held. None: 1 where actions are discrete, else 0.05 s.
+      depth: Control steps of the random rollout that values a leaf, with the prior's value at its
+        end; 0: the prior's value alone. None: 0 where the prior has a value, else 5 s where actions
+        are discrete and 0.4 s where they are continuous, and less where the budget is small.
+      reuse: Whether to keep the subtree of what was executed.
+      normalise: Values by the extremes of the `tree`, or of the `node` and its children. None: of
+        the tree; gumbel: of the node.
+      outcomes: Next states kept per action, at most: 1 where the model is deterministic.
+      transpositions: Whether nodes of the same state share transitions and evaluations.
+      samples: Continuous actions of a node, drawn from the prior (Hubert et al. 2021, section 4).
+      widening, exponent: Of these, widening * visits^exponent are open (Couetoux et al. 2011).
+      options: Of the search: the fields of its dataclass in `planners/selection.py`.
+
+    Raises:
+      ValueError: for a task or parameters that make no sense.
+    """
+
+    late = False
+
+    def __init__(
+        self,
+        spec: Any,
+        search: str,
+        budget: int,
+        leaves: int = 4,
+        discount: float = 0.99,
+        repeat: int | None = None,
+        depth: int | None = None,
+        reuse: bool = True,
+        normalise: str | None = None,
+        outcomes: int = 1,
+        transpositions: bool = False,
+        samples: int | None = None,
+        widening: float | None = None,
+        exponent: float | None = None,
+        **options: Any,
+    ):
+        space, dt = spec.action_space, spec.control_dt
+        self.discrete = hasattr(space, "n")
+        if not self.discrete and not (hasattr(space, "low") and len(space.shape) == 1):
+            raise ValueError(
+                f"planner mcts with search {search} needs discrete actions or a vector of"
+                f" continuous ones, and task {spec.name} has {space}"
+            )
+        of_samples = {"samples": samples, "widening": widening, "exponent": exponent}
+        check_ranges({**of_samples, **options, "leaves": leaves, "discount": discount})
+        check_ranges({"repeat": repeat, "depth": depth, "outcomes": outcomes})
+        for key, value in of_samples.items():
+            if self.discrete and value is not None:
+                raise ValueError(
+                    f"planner.{key} is for continuous actions, and task {spec.name} has {space}:"
+                    " leave it out"
+                )
+        if normalise not in (None, "tree", "node"):
+            raise ValueError(f"planner.normalise is '{normalise}': choose one of tree, node")
+        if transpositions and (outcomes > 1 or not self.discrete):
+            raise ValueError(
+                "planner.transpositions needs discrete actions and planner.outcomes=1: nodes share"
+                f" what an action leads to, and task {spec.name} has {space}"
+            )
+        self.search = RULES[search](**options)
+        self.space, self.discount, self.reuse = space, discount, reuse
+        self.transpositions, self.leaves, self.outcomes = transpositions, leaves, outcomes
+        self.width = int(space.n) if self.discrete else samples or SAMPLES
+        self.size = None if self.discrete else int(space.shape[0])
+        held = 1 if self.discrete else max(1, round(HELD / dt))
+        self.repeat = self.plan_every = repeat or held
+        rule = (
+            *self.search.rule(normalise),
+            self.width if self.discrete else widening or WIDENING,
+            EXPONENT if exponent is None else exponent,
+            discount**self.repeat,
+            leaves,
+            outcomes,
+        )
+        self.rule = np.array([rule], RULE)
+        self.steps = budget // spec.budget_per_step
+        self.depth = depth
+        ahead = DISCRETE_DEPTH if self.discrete else CONTINUOUS_DEPTH
+        longest = self.steps // (FEWEST * self.width) - self.repeat
+        self.rollout = depth or max(1, min(round(ahead / dt), longest))
+        least = self.repeat if depth == 0 else self.repeat + 2 * self.rollout
+        if self.steps < least:
+            raise ValueError(
+                f"planner.budget is {budget}: a simulation in task {spec.name} takes {least}"
+                f" control steps; give at least {least * spec.budget_per_step}"
+            )
+
+    def init(self, batch: int) -> Carry:
+        """No tree yet."""
+        return Carry(batch, None, np.full(batch, ABSENT))
+
+    def plan(
+        self, model: WorldModel, prior: Prior, state: State, carry: Carry, noise: Noise
+    ) -> tuple[Plan, Carry]:
+        """Decide in `state` ([B] environments)."""
+        by_value = self.depth == 0 or (self.depth is None and prior.has_value)
+        depth = 0 if by_value else self.rollout
+        simulations = (self.steps - depth) // (self.repeat + depth)
+        evaluator = Evaluator(
+            model,
+            prior,
+            noise,
+            self.space,
+            self.width,
+            self.leaves,
+            self.repeat,
+            self.discount,
+            depth,
+            guided=self.discrete and not isinstance(self.search, UCT),
+            merge=self.outcomes > 1,
+        )
+        tree, kept = self._begin(state, carry, simulations)
+        anew = np.flatnonzero(~kept)
+        if anew.size:
+            evaluator.plant(tree, anew, state[anew])
+        schedule = self._prepare_roots(tree, simulations, noise)
+        leaves = np.empty(carry.batch * self.leaves, LEAF)
+        arrays = (self.rule, schedule, tree.summaries, tree.nodes, tree.edges, leaves)
+        count = advance(*arrays, 0, *nothing(self.width))
+        while count:
+            count = advance(*arrays, count, *evaluator(tree, leaves[:count]))
+        depth = tree.summaries["deepest"].mean()
+        return self._decide(tree, {"reused": float(kept.mean()), "depth": float(depth)})
+
+    def _begin(self, state: State, carry: Carry, simulations: int) -> tuple[Tree, np.ndarray]:
+        """Trees with the subtrees that are kept, and which of them are [B]."""
+        # As much again is kept of the last tree at most.
+        nodes = (simulations + 1) * (2 if self.reuse else 1)
+        tree = allocate(carry.batch, nodes, self.width, state, self.size)
+        if not self.reuse or carry.tree is None:
+            return tree, np.zeros(carry.batch, bool)
+        roots = matching_child(carry.tree, carry.edges, state)
+        reroot(carry.tree, tree, roots, simulations + 1)
+        return tree, roots >= 0
+
+    def _prepare_roots(self, tree: Tree, simulations: int, noise: Noise) -> np.ndarray:
+        """Noise at the roots, and the schedule of sequential halving, if there is any."""
+        search, edges = self.search, tree.edges[:, 0]
+        tree.summaries["left"], tree.summaries["deepest"] = simulations, 0
+        edges["before"] = edges["visits"]
+        if isinstance(search, PUCT) and search.dirichlet_fraction > 0:
+            fraction = search.dirichlet_fraction
+            drawn = noise.dirichlet(search.dirichlet_alpha, self.width)
+            edges["prior"] = (1 - fraction) * np.exp(edges["logit"]) + fraction * drawn
+        if not isinstance(search, Gumbel):
+            return np.zeros(0, np.int64)
+        edges["noise"] = search.gumbel_scale * noise.gumbel(self.width)
+        return halving_schedule(min(search.considered, self.width), simulations)
+
+    def _decide(self, tree: Tree, statistics: dict[str, float]) -> tuple[Plan, Carry]:
+        """What the trees recommend."""
+        trees = np.arange(len(tree.summaries))
+        if isinstance(self.search, Gumbel):
+            edges, policy = gumbel_decision(self.rule, tree.summaries, tree.nodes, tree.edges)
+            edges = np.maximum(edges, 0)
+        else:
+            edges, visits = most_visited(tree), tree.edges["visits"][:, 0]
+            policy = visits / np.maximum(visits.sum(axis=1, keepdims=True), 1)
+        action = edges if self.discrete else tree.actions[trees, 0, edges]
+        plan = Plan(
+            action,
+            np.repeat(action[:, None], self.repeat, axis=1),
+            tree.edges["value"][trees, 0, edges],
+            statistics,
+            policy if self.discrete else None,
+        )
+        return plan, Carry(len(trees), tree, edges)
+
+
+def nothing(width: int) -> tuple[np.ndarray, ...]:
+    """What a first round has found."""
+    return np.empty(0), np.empty(0), np.empty(0), np.empty((0, width)), NOBODY
+
+
+def check_ranges(options: dict[str, Any]) -> None:
+    """Refuse what is out of range; None is a default.
+
+    Raises:
+      ValueError: says which.
+    """
+    for key, value in options.items():
+        least, most = RANGES[key]
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"planner.{key} is {value}: give a number from {least} to {most}")
+
+
+def make_planner(spec: Any, search: str, budget: int, **options: Any) -> Planner:
+    """The planner of `planner=mcts`. Options that are None keep the default of the search.
+
+    Raises:
+      ValueError: for an unknown search, or an option that it does not have.
+    """
+    if search not in RULES:
+        raise ValueError(f"planner.search is '{search}': choose one of {', '.join(RULES)}")
+    given = {key: value for key, value in options.items() if value is not None}
+    known = [
+        *list(inspect.signature(MCTS).parameters)[3:-1],
+        *(field.name for field in fields(RULES[search])),
+    ]
+    for key in given:
+        if key not in known:
+            raise ValueError(
+                f"planner.{key}: search {search} has no such option; it has {', '.join(known)}"
+            )
+    return MCTS(spec, search, budget, **given)
