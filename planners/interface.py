@@ -21,6 +21,13 @@ class WorldModel(Protocol):
         """
         ...
 
+    def step(self, state: State, action: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
+        """Next states [M, S], rewards [M] and continuation [M] after actions [M, A] or [M].
+
+        The states are any batch: several leaves of several trees at once.
+        """
+        ...
+
     def select(self, state: State, which: np.ndarray) -> State:
         """The state in some of the environments, [M]."""
         ...
