@@ -1,21 +1,21 @@
 """Fractal Monte Carlo: walkers that clone one another towards what is rewarding and rare.
 
 Hernandez Cerezo, Duran Ballester and Baxevanakis (2018), "Solving Atari games using fractals and
-entropy"; the theory and pseudo-code are in Hernandez Cerezo and Duran Ballester (2018), "Fractal AI:
-a fragile theory of intelligence", sections 2.2 and 4. All walkers begin in the root state with an
-action of their own, which is their decision. Then, in every tick,
+entropy"; the theory is in Hernandez Cerezo and Duran Ballester (2018), "Fractal AI: a fragile
+theory of intelligence", sections 2.2 and 4. All walkers begin in the root state with an action of
+their own, which is their decision. Then, in every tick,
 
 1. every walker takes a step with an action drawn uniformly (in the first one, its decision);
 2. its virtual reward is D R^balance, of its distance from another walker, drawn from those alive
    (D), and its rewards so far (R), each relativised over the walkers;
-3. it compares itself with another walker j drawn from those alive, and takes over j's state, rewards
-   and decision: for certain if it is dead or its own virtual reward 0, else with probability
-   (VR_j - VR_i) / VR_i, cut to [0, 1].
+3. it compares itself with another walker j, drawn from those alive, and takes over j's state,
+   rewards and decision: for certain if it is dead or its own virtual reward is 0, else with
+   probability (VR_j - VR_i) / VR_i, cut to [0, 1].
 
 The decision that most walkers have in the end is executed; ties go to the lower action.
 
-A walker is dead where the model ends the episode: to FMC there are no good ends. It looks no farther
-where all walkers are dead.
+A walker is dead where the model ends the episode: to FMC there are no good ends. It looks no
+farther where all walkers are dead.
 """
 
 from typing import Any

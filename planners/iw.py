@@ -1,24 +1,25 @@
 """Rollout IW(1): look ahead in rollouts that end where a state shows nothing new.
 
 Bandres, Bonet and Geffner (2018), "Planning with Pixels in (Almost) Real Time", AAAI; the features
-are in `planners.novelty`. Uniform rollouts from the root of a tree choose among the actions that are
-not solved. A state that is visited
+are in `planners.novelty`. Uniform rollouts from the root of a tree choose among the actions that
+are not solved. A state that is visited
 
 - for the first time goes on if it is novel: one of its atoms was not seen at its depth or above it
   (and all of its atoms are noted at its depth); else it is a leaf, and solved;
 - again goes on if an atom is novel, or still has its least depth there; else it is pruned: solved,
   and out of the values, as IW(1)'s breadth-first search would have pruned it.
 
-A terminal state is solved, and so is a state whose successors all are. The search ends when the root
-is solved or the budget spent. Then values are backed up, V(n) = max over actions of r + discount
-V(n'), with 0 for what was not simulated, and the best action is executed; ties fall by lot.
+A terminal state is solved, and so is a state whose successors all are. The search ends when the
+root is solved or the budget spent. Then values are backed up, V(n) = max over actions of r +
+discount V(n'), with 0 for what was not simulated, and the best action is executed; ties fall by
+lot.
 
 Caching: the tree below the executed action is kept for the next decision, if its state is the true
 one, bit for bit. Labels and table begin anew there; the table notes what is simulated anew.
 
-Where this departs from the authors' implementation: a node whose successors are all pruned has value
-0 (there: minus infinity), and a screen that equals the one before it is tested as any other (there:
-its action is repeated for a while).
+Where this departs from the authors' implementation: a node whose successors are all pruned has
+value 0 (there: minus infinity), and a screen that equals the one before it is tested as any other
+(there: its action is repeated for a while).
 """
 
 from typing import Any, NamedTuple
@@ -68,8 +69,8 @@ class IW:
     Arguments:
       budget: Per decision and environment, at most; a simulated step takes `spec.budget_per_step`.
       features: `ram`, `basic`, `bpros` or `bprost`; None: by what the task shows, ram or bprost.
-      discount: Per control step. 0.995 as with IW(1) on RAM (Lipovetzky, Ramirez and Geffner 2015).
-      risk: What negative rewards are multiplied with: 1, or 50,000 for the risk-averse variant (RA).
+      discount: Per control step; as of Lipovetzky, Ramirez and Geffner (2015) for IW(1) on RAM.
+      risk: What negative rewards are multiplied with: 1; 50,000 in the risk-averse variant (RA).
       subscores: Whether states are new among those of about their score: a table for each power of
         two of the rewards since the root.
       caching: Whether the tree is kept between decisions.
@@ -134,7 +135,7 @@ class IW:
         carry: list[Tree | None],
         noise: Noise,
     ) -> tuple[Plan, list[Tree | None]]:
-        """Decide in states [B, S]. The carry holds, per environment, the tree from the action on."""
+        """Decide in states [B, S]. The carry holds each environment's tree from its action on."""
         batch = len(carry)
         features = model.features(state)
         kind = novelty.kind_of(self.features, features)

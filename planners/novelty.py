@@ -8,11 +8,11 @@ The atoms of a state are not stored: its code is, from which they are enumerated
 
 - ram: the code is F bytes; atom 256 i + v says that byte i is v (Lipovetzky, Ramirez and Geffner
   2015, section 4: 128 bytes of RAM, 32,768 atoms).
-- of screens of 210 x 160 pixels and 128 colours, in 14 x 16 tiles of 15 x 10 pixels (Liang et al. 2016,
-  sections 3 and 4): the code is 128 bits per tile, one per colour that occurs in it.
+- of screens of 210 x 160 pixels and 128 colours, in 14 x 16 tiles of 15 x 10 pixels (Liang et al.
+  2016): the code is 128 bits per tile, one per colour that occurs in it.
   - basic: colour k is in tile (r, c). 28,672 atoms.
-  - bpros: also, colours k and l are in tiles that lie (dr, dc) apart. 6,856,768 more.
-  - bprost: also, colour k is in a tile of this screen and colour l in a tile of the one before that
+  - bpros: also, colours k and m are in tiles that lie (dr, dc) apart. 6,856,768 more.
+  - bprost: also, colour k is in a tile of this screen and colour m in a tile of the one before that
     lies (dr, dc) apart. 13,713,408 more.
 """
 
@@ -74,7 +74,7 @@ def atom_count(kind: int, size: int) -> int:
 
 @njit(cache=True, nogil=True)
 def screen_code(screens):
-    """Codes [M, 14 * 16 * 16] of screens [M, 210 * 160]: bit k of tile (r, c) says that colour 2 k occurs in it."""
+    """Codes [M, 14 * 16 * 16] of screens [M, 210 * 160]; bit k of a tile: 2 k occurs."""
     code = np.zeros((len(screens), TILES * BYTES), np.uint8)
     for m in range(len(screens)):
         for y in range(ROWS * HEIGHT):
@@ -89,10 +89,9 @@ def screen_code(screens):
 def basic_atoms(code):
     """Basic atoms of a screen's code: tile * 128 + colour, ascending."""
     count = 0
-    for byte in code:
-        while byte:
-            byte &= byte - 1
-            count += 1
+    for i in range(len(code)):
+        for bit in range(8):
+            count += code[i] >> bit & 1
     atoms = np.empty(count, np.int64)
     count = 0
     for i in range(len(code)):
@@ -113,19 +112,19 @@ def offset(first, second):
 
 @njit(cache=True, nogil=True)
 def pair_in_space(first, second):
-    """Number of (dr, dc, k, l) for an unordered pair of basic atoms."""
-    k, l = first % COLOURS, second % COLOURS
-    if k == l:
+    """Number of (dr, dc, k, m) for an unordered pair of basic atoms."""
+    k, m = first % COLOURS, second % COLOURS
+    if k == m:
         distinct = OFFSETS * (COLOURS * (COLOURS - 1) // 2)
         return distinct + abs(offset(first, second) - OFFSETS // 2) * COLOURS + k
-    if k > l:
-        first, second, k, l = second, first, l, k
-    return offset(first, second) * (COLOURS * (COLOURS - 1) // 2) + l * (l - 1) // 2 + k
+    if k > m:
+        first, second, k, m = second, first, m, k
+    return offset(first, second) * (COLOURS * (COLOURS - 1) // 2) + m * (m - 1) // 2 + k
 
 
 @njit(cache=True, nogil=True)
 def pair_in_time(first, second):
-    """Number of (dr, dc, k, l) for a basic atom of this screen and one of the screen before."""
+    """Number of (dr, dc, k, m) for a basic atom of this screen and one of the screen before."""
     pair = (first % COLOURS) * COLOURS + second % COLOURS
     return offset(first, second) * COLOURS * COLOURS + pair
 
