@@ -95,7 +95,7 @@ class Carry:
 class DiscreteMPC(RecedingHorizon):
     """Receding-horizon control with discrete actions.
 
-    Where all candidates score the same (a sparse reward, out of sight), the last sample becomes the
+    Where all candidates score the same (a sparse reward, out of sight), a first sample becomes the
     plan and is carried through, before another is drawn: chance gets somewhere only if it persists.
 
     Arguments:
@@ -149,7 +149,7 @@ class DiscreteMPC(RecedingHorizon):
         known = np.concatenate([nominal[:, None], carry.elites], axis=1)
         best, score = nominal, np.full(len(nominal), -np.inf)
         flat = np.ones(len(nominal), bool)
-        pool = drawn = known
+        pool, drawn = known, None
         for population in self.populations:
             known = known[:, : population - 1]
             fresh = optimizer.sample(chances, noise, population - known.shape[1])
@@ -162,7 +162,7 @@ class DiscreteMPC(RecedingHorizon):
             top = np.take_along_axis(scores, order, axis=1)[:, 0]
             best = np.where((top > score)[:, None], pool[:, 0], best)
             score = np.maximum(top, score)
-            drawn = candidates[:, -1]
+            drawn = candidates[:, -1] if drawn is None else drawn
             # Where nothing is finite there is no landscape, and the nominal stays.
             flat &= (np.isfinite(scores) & (scores == scores[:, :1])).all(axis=1)
             known = np.concatenate([chances.argmax(axis=-1)[:, None], pool[:, : self.keep]], axis=1)

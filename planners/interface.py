@@ -22,10 +22,7 @@ class WorldModel(Protocol):
         ...
 
     def step(self, state: State, action: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
-        """Next states [M, S], rewards [M] and continuation [M] after actions [M, A] or [M].
-
-        The states are any batch: several leaves of several trees at once.
-        """
+        """Next states, rewards [M] and continuation [M] of actions [M, A], or [M] if discrete."""
         ...
 
     def select(self, state: State, which: np.ndarray) -> State:

@@ -42,7 +42,7 @@ class Tree(NamedTuple):
     Attributes:
       parent, action, depth: [N]. child: [N, A], a node, ABSENT or PENDING.
       reward: [N] of the step to the node, with risk aversion. path: [N], their sum from the root.
-      terminal, solved, pruned: [N].
+      terminal, visited, solved, pruned: [N]; all but the first are of this decision's search.
       code: uint8 [N, C], see `planners.novelty`. state: [N, S], rows of the model.
       table: uint16 [levels, atoms], see `planners.novelty`.
       numbers: uint64 [2]: nodes so far; state of the random stream.
@@ -55,6 +55,7 @@ class Tree(NamedTuple):
     reward: np.ndarray
     path: np.ndarray
     terminal: np.ndarray
+    visited: np.ndarray
     solved: np.ndarray
     pruned: np.ndarray
     code: np.ndarray
@@ -213,6 +214,7 @@ class IW:
             reward=np.zeros(n, real),
             path=np.zeros(n, real),
             terminal=np.zeros(n, no),
+            visited=np.zeros(n, no),
             solved=np.zeros(n, no),
             pruned=np.zeros(n, no),
             code=np.empty((n, len(code)), np.uint8),
@@ -230,6 +232,10 @@ class IW:
         for name in ("action", "reward", "terminal", "code", "state"):
             getattr(new, name)[kept] = getattr(old, name)[order]
         link(new)
+        import os
+
+        if os.environ.get("IWV"):
+            new.visited[kept] = True
         return new
 
 
@@ -272,6 +278,22 @@ def solve(tree, node):
 
 
 @njit(cache=True, nogil=True)
+def visit(tree, kind, node):
+    """Whether a rollout goes on from a node that it has come to; if not, the node is solved."""
+    again = tree.visited[node]
+    tree.visited[node] = True
+    if tree.terminal[node]:
+        solve(tree, node)
+        return False
+    news = look(tree, kind, node, not again)
+    if news == novelty.NOVEL or (again and news == novelty.TIED):
+        return True
+    tree.pruned[node] = again
+    solve(tree, node)
+    return False
+
+
+@njit(cache=True, nogil=True)
 def advance(tree, kind, at, todo):
     """Take each rollout on through the tree, and through the next ones, to a step to simulate.
 
@@ -304,15 +326,7 @@ def advance(tree, kind, at, todo):
                 tree.child[node, chosen] = PENDING
                 todo[k, 0], todo[k, 1] = node, chosen
                 break
-            if tree.terminal[child]:
-                solve(tree, child)
-                node = 0
-            elif look(tree, kind, child, False) == novelty.STALE:
-                tree.pruned[child] = True
-                solve(tree, child)
-                node = 0
-            else:
-                node = child
+            node = child if visit(tree, kind, child) else 0
         at[k] = 0
 
 
@@ -327,10 +341,7 @@ def add(tree, kind, parent, action, state, code, reward, ends):
     tree.state[node], tree.code[node] = state, code
     tree.reward[node], tree.terminal[node] = reward, ends
     tree.path[node] = tree.path[parent] + reward
-    if ends or look(tree, kind, node, True) != novelty.NOVEL:
-        solve(tree, node)
-        return 0
-    return node
+    return node if visit(tree, kind, node) else 0
 
 
 @njit(cache=True, nogil=True)

@@ -157,7 +157,7 @@ def novelty(kind, code, before, depth, table, update):
     found = STALE
     if kind == RAM:
         for i in range(len(code)):
-            found = max(found, see(table, 256 * i + code[i], rank, update))
+            found = max(found, see(table, 256 * i + np.int64(code[i]), rank, update))
             if found == NOVEL and not update:
                 return found
         return found
