@@ -232,10 +232,6 @@ class IW:
         for name in ("action", "reward", "terminal", "code", "state"):
             getattr(new, name)[kept] = getattr(old, name)[order]
         link(new)
-        import os
-
-        if os.environ.get("IWV"):
-            new.visited[kept] = True
         return new
 
 
