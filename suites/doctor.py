@@ -24,6 +24,7 @@ from pathlib import Path
 
 from suites.errors import UserError
 from suites.ledger import allowed_threads
+from suites.tasks.atari_names import GAMES
 
 RAPL = Path("/sys/class/powercap")
 GIGABYTE = 2**30
@@ -38,17 +39,25 @@ class Finding:
     line: str
 
 
-def requirements() -> dict[str, str]:
-    """What a run needs, name to version specifier (`==3.17.0`), from the one place that says so."""
+def requirements(extra: str = "") -> dict[str, str]:
+    """What a run needs, name to version specifier (`==3.17.0`), from the one place that says so.
+
+    With `extra`, what that optional part needs on top.
+    """
     from packaging.requirements import Requirement
 
     pyproject = Path(__file__).resolve().parent.parent / "pyproject.toml"
     if pyproject.exists():
-        lines = tomllib.loads(pyproject.read_text())["project"]["dependencies"]
-    else:
-        lines = importlib.metadata.requires("plan-or-learn") or []
-    parsed = [Requirement(line) for line in lines]
-    return {r.name: str(r.specifier) for r in parsed if "extra" not in str(r.marker or "")}
+        project = tomllib.loads(pyproject.read_text())["project"]
+        lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
+        return {r.name: str(r.specifier) for r in map(Requirement, lines)}
+    parsed = map(Requirement, importlib.metadata.requires("plan-or-learn") or [])
+    marked = {r: str(r.marker or "") for r in parsed}
+    return {
+        r.name: str(r.specifier)
+        for r, marker in marked.items()
+        if (f'extra == "{extra}"' in marker if extra else "extra" not in marker)
+    }
 
 
 def version(package: str) -> str | None:
@@ -195,6 +204,14 @@ def check_rendering() -> Finding:
     return Finding(True, "frames are drawn and written")
 
 
+def check_atari() -> Finding:
+    """The emulator of the Atari games, in the version that the suite was made with."""
+    wanted = requirements("atari")
+    if wrong := misfits(wanted):
+        return Finding(False, f"{_versions_line(wrong, wanted)} (for Atari games alone)")
+    return Finding(True, f"ale-py {version('ale-py')}, {len(GAMES)} games")
+
+
 def check_energy() -> Finding:
     """Counters of joules. Without one, `joules` in the records is null, never a guess."""
     zones = sorted(RAPL.glob("intel-rapl:*/energy_uj")) if RAPL.is_dir() else []
@@ -232,6 +249,7 @@ CHECKS: tuple[tuple[str, Callable[[], Finding], bool], ...] = (
     ("code cache", check_cache, False),
     ("threads", check_threads, True),
     ("video", check_rendering, False),
+    ("atari", check_atari, False),
     ("energy", check_energy, False),
     ("gpu", check_gpu, False),
 )

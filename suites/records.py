@@ -32,7 +32,16 @@ from suites.errors import UserError
 # What can't change a run's result, and so is no part of its identity. The seed has its own folder.
 NOT_IN_HASH = ("seed", "threads", "runs_dir", "experiment", "video", "force")
 _CODE = ("conf", "learners", "planners", "suites", "world_models")
-_PACKAGES = ("dm-control", "gymnasium", "hydra-core", "llvmlite", "mujoco", "numba", "numpy")
+_PACKAGES = (
+    "ale-py",
+    "dm-control",
+    "gymnasium",
+    "hydra-core",
+    "llvmlite",
+    "mujoco",
+    "numba",
+    "numpy",
+)
 
 
 def config_hash(config: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from suites.errors import UserError
 from suites.tasks import registry
+from suites.tasks.atari_names import GAMES, OPTIONS
 from suites.tasks.control_names import DOMAINS
 
 _GROUPS = ("task", "planner", "world_model", "learner", "agent")
@@ -42,6 +43,7 @@ Examples
   python -m suites.run task=humanoid planner.budget=1000    fewer simulated steps per decision
   python -m suites.run planner.optimizer=cem planner.horizon=0.8
   python -m suites.run agent=random evaluation.episodes=10  the baseline, mean of ten episodes
+  python -m suites.run agent=random task=breakout           an Atari game
   python -m suites.run task=reacher video=true              and a video of it
   python -m suites.run planner.latency=0.05                 the plan comes 50 ms late, as on a robot
   python -m suites.run --config-dir my_conf task=my_task    your own task: my_conf/task/my_task.yaml
@@ -53,8 +55,11 @@ continues a run that was stopped, and skips one that is done.
 Groups (group=option)
 {groups}
 
-Tasks (a bare domain means the one that comes first)
+Tasks of control (a bare domain means the one that comes first)
 {tasks}
+
+Atari games
+{games}
 
 Keys of the run, with their defaults
 {run}
@@ -64,6 +69,9 @@ Keys of planner=mpc (planner.<key>=value)
 
 Keys of world_model=simulator (world_model.<key>=value)
 {world_model}
+
+Keys of an Atari game (task.<key>=value)
+{options}
 
 PLAN_OR_LEARN_DEBUG=1 shows the traceback of an error; `--cfg job` the configuration that
 a command composes."""
@@ -87,6 +95,8 @@ def help_text(conf: Path) -> str:
         layout="<runs_dir>/[<experiment>/]<task>/<agent>/<config hash>/seed<k>/",
         groups="\n".join(f"  {name:<12} {', '.join(found)}" for name, found in groups.items()),
         tasks="\n".join(_wrap(", ".join(found)) for found in [*tasks, registry.TOYS, own]),
+        games=_wrap(", ".join(GAMES)),
+        options=_keys("\n".join(_option(name, *said) for name, said in OPTIONS.items())),
         run=_keys(run[run.index("seed:") : run.index("hydra:")]),
         planner=_keys((conf / "planner" / "mpc.yaml").read_text()),
         world_model=_keys((conf / "world_model" / "simulator.yaml").read_text()),
@@ -103,6 +113,11 @@ def _keys(text: str) -> str:
     """The keys of a yaml with their comments; `$` means something to Hydra."""
     lines = [line for line in text.splitlines() if line and not line.startswith(("#", "_target_"))]
     return textwrap.indent("\n".join(lines).replace("${", "<").replace("}", ">"), "  ")
+
+
+def _option(name: str, default: object, meaning: str) -> str:
+    value = "null" if default is None else str(default).lower()
+    return f"{f'{name}: {value}':<26} # {meaning}"
 
 
 def arguments(words: list[str]) -> list[str]:

@@ -4,9 +4,11 @@ A process of its own, started after the run: the physics runs with MUJOCO_GL=dis
 needs it set to what the machine has (`egl` for software rendering) before MuJoCo is imported.
 """
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from suites.errors import UserError
 
-WIDTH, HEIGHT = 480, 360
+WIDTH, HEIGHT = 480, 360  # of MuJoCo's pictures
 MOST_FPS = 50.0
 LIBRARIES = "libegl1 libopengl0 libgl1-mesa-dri"
 
@@ -30,12 +32,28 @@ def pending(run: Path) -> dict[Path, Path]:
 
 
 def render(task: Any, states: np.ndarray, fps: float) -> Iterator[np.ndarray]:
-    """Pictures [HEIGHT, WIDTH, 3] of a task's physics states [T, S], `fps` of a simulated second.
+    """Pictures [height, width, 3] of a task's states [T, S], `fps` of a simulated second.
+
+    A task that can draw itself has a method `picture(state)`.
+
+    Raises:
+      UserError: for a task that can't be drawn.
+    """
+    shown = states[np.arange(0, len(states), 1 / (fps * task.facts.control_dt)).astype(int)]
+    if not hasattr(task, "picture"):
+        return render_physics(task, shown)
+    return (task.picture(state) for state in shown)
+
+
+def render_physics(task: Any, states: np.ndarray) -> Iterator[np.ndarray]:
+    """Pictures [HEIGHT, WIDTH, 3] of physics states [T, S].
 
     Seen by the model's first camera, which in most models follows the body, or else as a whole.
     """
-    import mujoco
+    with drawing():
+        import mujoco
 
+        mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 8, 8).close()
     simulation = task.simulation
     if not hasattr(simulation, "model"):
         raise UserError(f"{task.facts.name} has nothing to draw")
@@ -45,10 +63,21 @@ def render(task: Any, states: np.ndarray, fps: float) -> Iterator[np.ndarray]:
     model.vis.quality.offsamples = 0  # twice as fast without a GPU
     with mujoco.Renderer(model, HEIGHT, WIDTH) as renderer:
         renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
-        for t in np.arange(0, len(states), 1 / (fps * task.facts.control_dt)).astype(int):
-            simulation.observe(states[t : t + 1])  # as it must, it sets the physics to this state
+        for state in states:
+            simulation.observe(state[None])  # as it must, it sets the physics to this state
             renderer.update_scene(data, camera=0 if model.ncam else -1)
             yield renderer.render()
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Where MuJoCo can fail for want of libraries, already when it is imported."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # what PyOpenGL raises without libraries is of no one kind
+        raise UserError(f"apt install {LIBRARIES} (MuJoCo can't draw: {error})") from error
 
 
 def write_video(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
@@ -58,10 +87,12 @@ def write_video(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
     except ImportError:
         raise UserError("pip install imageio-ffmpeg") from None
     path.parent.mkdir(exist_ok=True)
+    first = next(pictures)
+    height, width, _ = first.shape
     unfinished = path.with_name(f".{path.name}")
     writer = imageio_ffmpeg.write_frames(
         str(unfinished),
-        (WIDTH, HEIGHT),
+        (width, height),
         fps=fps,  # pyright: ignore[reportArgumentType]  (it takes fractions)
         codec="libx264",
         pix_fmt_out="yuv420p",
@@ -69,7 +100,7 @@ def write_video(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
         output_params=["-movflags", "+faststart", "-f", "mp4"],
     )
     writer.send(None)
-    for picture in pictures:
+    for picture in itertools.chain([first], pictures):
         writer.send(np.ascontiguousarray(picture))
     writer.close()
     os.replace(unfinished, path)
@@ -89,17 +120,12 @@ def main(run: Path) -> None:
     """
     from omegaconf import OmegaConf
 
-    try:
-        import mujoco
-
-        mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 8, 8).close()
-    except Exception as error:  # what PyOpenGL raises without libraries is of no one kind
-        raise UserError(f"apt install {LIBRARIES} (MuJoCo can't draw: {error})") from error
     from suites.tasks import registry
 
     config = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=True)
     assert isinstance(config, dict)
-    task = registry.make(config["task"])
+    with drawing():
+        task = registry.make(config["task"])
     task.reset(seed=0)
     for video, states in pending(run).items():
         fps = frames_per_second(task.facts.control_dt)

@@ -8,6 +8,8 @@ from suites.errors import UserError
 from suites.tasks.control import derivatives
 from suites.tasks.control.simulation import Cheaper, Simulation
 
+_SALT = 1  # tells the dice of planning from the true ones
+
 
 class Simulator:
     """The task's simulator behind the face of a world model.
@@ -16,19 +18,37 @@ class Simulator:
       task: What is planned for; the simulator gets physics of its own from it.
       threads: Workers that roll plans out.
       physics: Cheaper physics to plan with (see `Cheaper`); the task keeps the true one.
+      clairvoyant: Whether a plan knows the dice that the task is going to throw. Otherwise it is
+        made with dice of its own, always the same ones in the same state.
 
     Attributes:
       sim_steps, sim_frames: Control steps and physics steps simulated so far.
       model_steps: Transitions of a learned model: none.
     """
 
-    def __init__(self, task: Any, threads: int = 1, physics: dict[str, int | None] | None = None):
+    def __init__(
+        self,
+        task: Any,
+        threads: int = 1,
+        physics: dict[str, int | None] | None = None,
+        clairvoyant: bool = False,
+    ):
         self.simulation = task.planning_simulation(threads, Cheaper(**(physics or {})))
+        dice = getattr(self.simulation, "has_dice", False)
+        if not isinstance(clairvoyant, bool):
+            raise UserError(f"world_model.clairvoyant is {clairvoyant!r}: give true or false")
+        if clairvoyant and not dice:
+            raise UserError(
+                f"world_model.clairvoyant: {task.facts.name} as it is set up throws no dice that a"
+                " plan could know; leave it out"
+            )
+        self.hides_dice = dice and not clairvoyant
         self.sim_steps = self.sim_frames = self.model_steps = 0
 
     def begin(self, observations: np.ndarray, task: Any) -> np.ndarray:
         """The true states [B, S] of the task's environments."""
-        return task.simulation.read()
+        rows = task.simulation.read()
+        return self.simulation.redraw(rows, _SALT) if self.hides_dice else rows
 
     def rollout(
         self, state: np.ndarray, plans: np.ndarray

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from suites.errors import UserError
+from suites.tasks import atari_names as atari
 from suites.tasks import control_names as control
 
 TOYS = ("toy-chain",)
@@ -19,7 +20,7 @@ TOYS = ("toy-chain",)
 
 def names() -> tuple[str, ...]:
     """The suite's tasks; a bare domain (`walker`) is another name for its usual task."""
-    return control.TASKS + TOYS
+    return control.TASKS + TOYS + atari.GAMES
 
 
 def config(name: str) -> dict[str, Any]:
@@ -30,6 +31,9 @@ def config(name: str) -> dict[str, Any]:
     """
     if name in TOYS:
         return {"_target_": "suites.tasks.toy.make", "name": name}
+    if name in atari.GAMES:
+        options = {key: default for key, (default, _) in atari.OPTIONS.items()}
+        return {"_target_": "suites.tasks.atari.make", "name": name, **options}
     try:
         full = "-".join(control.split(name))
     except KeyError:
@@ -67,6 +71,8 @@ def nearest(name: str, known: tuple[str, ...] | None = None) -> list[str]:
 
 def unknown(name: str, known: tuple[str, ...] | None = None) -> str:
     """One line that says that there is no such task, and which come near."""
+    if name in atari.TWO_PLAYERS:
+        return f"task {name} is a game for two players, which ALE can't play alone"
     close = nearest(name, known)
     hint = f"; nearest: {', '.join(close)}" if close else ""
     return f"unknown task '{name}'{hint}; `python -m suites.run --help` lists all"

@@ -20,7 +20,8 @@ class TaskSpec(Generic[Actions]):
       budget_per_step: What a simulated control step takes of `planner.budget`: 1, or its
         frames where budgets are in emulated frames (Atari).
       horizon: Control steps after which an episode is truncated.
-      reference: Scores that normalise a return to 0 (`random`) and 1 (`best`).
+      reference: Scores that normalise a return to 0 (`random`) and 1 (`best`; Atari: `human`);
+        empty where there are none.
       compiled: Whether reward, observation and termination run in machine code.
     """
 

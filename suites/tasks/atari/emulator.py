@@ -1,0 +1,211 @@
+"""One Atari 2600, whose whole state is a row of bytes.
+
+A row is uint8 [S], S fixed per game and its options: a header (the key of the dice, the action that
+was executed last, whether the episode goes on, the length of the serialised state), the 128 bytes
+of RAM, the emulator's serialised state, padding, and, if asked for, the screen as palette indices.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from suites.errors import UserError
+from suites.tasks.atari.dice import throw
+
+HEADER = struct.Struct("<QBBxxI")  # key, last executed action, alive, length of the state
+KEY = slice(0, 8)
+RAM = slice(HEADER.size, HEADER.size + 128)
+_SLACK = 64  # bytes that a serialised state may outgrow the first one by; klax's does by one
+_NOOP = 0
+
+# After a restore ALE 0.12.1 goes on as before, except that its state leaves out whether a frame was
+# cut off unfinished. This game does that while it thinks.
+_CUTS_FRAMES = ("tic_tac_toe_3d",)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides how a game goes: `suites.tasks.atari_names.OPTIONS` says what each means.
+
+    Raises:
+      UserError: for a value that makes no sense.
+    """
+
+    game: str
+    sticky: float = 0.25
+    frame_skip: int = 4
+    full_action_space: bool = False
+    noop_max: int = 30
+    max_frames: int = 108_000
+    mode: int | None = None
+    difficulty: int | None = None
+    screen: bool = False
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.sticky, int | float) and not isinstance(self.sticky, bool)
+        if not (number and 0 <= self.sticky < 1):
+            raise UserError(f"task.sticky is {self.sticky!r}: give a probability from 0, below 1")
+        for name, least in {"frame_skip": 1, "noop_max": 0, "max_frames": 1}.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UserError(
+                    f"task.{name} is {value!r}: give a whole number of at least {least}"
+                )
+        for name in ("full_action_space", "screen"):
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"task.{name} is {getattr(self, name)!r}: give true or false")
+
+
+def import_ale() -> Any:
+    """The package `ale_py`, with its messages off.
+
+    Raises:
+      UserError: if it is not installed.
+    """
+    try:
+        import ale_py
+    except ImportError:
+        raise UserError(
+            "Atari games need ale-py, which is not installed: pip install 'plan-or-learn[atari]'"
+        ) from None
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    return ale_py
+
+
+def start_console(settings: Settings) -> Any:
+    """An `ale_py.ALEInterface` at the start of the game.
+
+    Always at the very same one: only the first game after a ROM is loaded begins in a state that is
+    independent of what was played before.
+
+    Raises:
+      UserError: for a mode or a difficulty that the game does not have.
+    """
+    ale_py = import_ale()
+    console = ale_py.ALEInterface()
+    console.setInt("random_seed", 0)
+    console.setFloat("repeat_action_probability", 0.0)  # the dice are ours: see `Emulator.step`
+    console.setInt("max_num_frames_per_episode", 0)  # time limits are the task's
+    console.loadROM(ale_py.roms.get_rom_path(settings.game))
+    for name, known, use in (
+        ("mode", console.getAvailableModes(), console.setMode),
+        ("difficulty", console.getAvailableDifficulties(), console.setDifficulty),
+    ):
+        value = getattr(settings, name)
+        if value is not None and value not in known:
+            choice = ", ".join(map(str, known))
+            raise UserError(f"task.{name} is {value!r}: {settings.game} has {choice}")
+        if value is not None:
+            use(value)
+    console.reset_game()
+    return console
+
+
+class Emulator:
+    """An emulator that is set to rows, stepped, and read.
+
+    Attributes:
+      actions: ALE's code of each action.
+      state_size: Bytes of a row.
+      screen_shape: (210, 160) in most games.
+    """
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.console = start_console(settings)
+        full, console = settings.full_action_space, self.console
+        codes = console.getLegalActionSet() if full else console.getMinimalActionSet()
+        self.actions = [code.value for code in codes]
+        self.screen_shape = tuple(self.console.getScreenDims())
+        self._state_type: Any = type(self.console.cloneState())
+        self._key, self._last, self.alive = 0, _NOOP, True
+        self._capacity = len(self.console.cloneState().__getstate__()) + _SLACK
+        # Length of the state, and what follows a row's header, of the console as it is now; None
+        # when it has been stepped since they were known.
+        self._body: tuple[int, bytes] | None = None
+        pixels = self.screen_shape[0] * self.screen_shape[1] if settings.screen else 0
+        self.state_size = RAM.stop + self._capacity + pixels
+        self._first = self.read()
+        self.write(self._first, settle=True)
+
+    def restart(self, key: int, noops: int) -> None:
+        """Begin an episode, whose dice are `key`, after some frames without action."""
+        self.write(self._first, settle=True)
+        for _ in range(noops):
+            self.console.act(_NOOP)
+            self._body = None
+        if self.console.game_over(False):
+            self.write(self._first, settle=True)
+        self._key = key
+
+    def write(self, row: np.ndarray, settle: bool = False) -> None:
+        """Go to the state of a row. Costs little where the emulator already is there.
+
+        With `settle` the console does a frame elsewhere before, so that the little which its states
+        leave out does not depend on what it has played.
+        """
+        data = row.tobytes()
+        self._key, self._last, alive, length = HEADER.unpack_from(data)
+        self.alive = bool(alive)
+        body = (length, data[HEADER.size :])
+        settle = settle or self.settings.game in _CUTS_FRAMES
+        if settle:
+            self._restore(self._first)
+            self.console.act(_NOOP)
+        if settle or body != self._body:
+            self._restore(row)
+        self._body = body
+
+    def _restore(self, row: np.ndarray) -> None:
+        data = row.tobytes()
+        length = HEADER.unpack_from(data)[3]
+        state = self._state_type.__new__(self._state_type)
+        state.__setstate__(data[RAM.stop : RAM.stop + length])
+        self.console.restoreState(state)
+
+    def read(self) -> np.ndarray:
+        """The row of the present state, not to be written to."""
+        if self._body is None:
+            state = self.console.cloneState().__getstate__()
+            if len(state) > self._capacity:
+                raise RuntimeError(f"a state of {len(state)} bytes: more than {self._capacity}")
+            ram = self.console.getRAM().tobytes()
+            screen = self.console.getScreen().tobytes() if self.settings.screen else b""
+            body = b"".join([ram, state.ljust(self._capacity, b"\0"), screen])
+            self._body = (len(state), body)
+        length, body = self._body
+        header = HEADER.pack(self._key, self._last, self.alive, length)
+        return np.frombuffer(header + body, np.uint8)
+
+    def step(self, action: int) -> float:
+        """The reward of a decision; after the end of an episode nothing happens any more.
+
+        Sticky actions are those of Machado et al. 2018, section 5.3, as ALE implements them: at
+        each frame the action that was executed last goes on with probability `sticky`. The dice
+        are thrown here, since ALE's own can't be told apart from its state.
+        """
+        if not self.alive:
+            return 0.0
+        chosen, sticky, reward = self.actions[action], self.settings.sticky, 0
+        self._body = None
+        for _ in range(self.settings.frame_skip):
+            if sticky:
+                self._key, thrown = throw(self._key)
+                if thrown >= sticky:
+                    self._last = chosen
+            else:
+                self._last = chosen
+            reward += self.console.act(self._last)
+            if self.console.game_over(False):
+                self.alive = False
+                break
+        return float(reward)
+
+    def picture(self, row: np.ndarray) -> np.ndarray:
+        """What the screen shows one frame after a row, [210, 160, 3] in most games."""
+        self.write(row)
+        self._body = None
+        self.console.act(self._last)
+        return self.console.getScreenRGB()

@@ -1,0 +1,146 @@
+"""An Atari game: B environments behind Gymnasium's `VectorEnv`, with exact snapshots."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from suites.errors import UserError
+from suites.tasks.atari.emulator import Settings
+from suites.tasks.atari.simulation import AtariSimulation
+from suites.tasks.atari_names import SCORES
+from suites.tasks.spec import TaskSpec
+
+FRAMES_PER_SECOND = 60
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole state: emulators [B, S], decisions [B], and each environment's random stream."""
+
+    states: np.ndarray
+    steps: np.ndarray
+    randoms: list[Any]
+
+
+def make_facts(settings: Settings, observation_space: Any, actions: int) -> TaskSpec:
+    """Facts of a game, for planners as for learners."""
+    scores = SCORES.get(settings.game)
+    return TaskSpec(
+        name=settings.game,
+        observation_space=observation_space,
+        action_space=gymnasium.spaces.Discrete(actions),
+        control_dt=settings.frame_skip / FRAMES_PER_SECOND,
+        frames_per_step=settings.frame_skip,
+        horizon=math.ceil(settings.max_frames / settings.frame_skip),
+        reference=dict(zip(("random", "human"), scores, strict=True)) if scores else {},
+        compiled=True,
+        budget_per_step=settings.frame_skip,
+    )
+
+
+class AtariTask(VectorEnv):
+    """`num_envs` environments of one game, with the face of `suites.tasks.control.ControlTask`.
+
+    Observations are the RAM, uint8 [B, 128], rewards the game's own points, float64 [B], neither
+    clipped. An episode ends with the game, not with a life. Autoreset is Gymnasium's `SAME_STEP`.
+    """
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+
+    def __init__(self, settings: Settings, num_envs: int = 1):
+        self.num_envs = num_envs
+        self.settings = settings
+        self.simulation = AtariSimulation(settings, num_envs)
+        self.facts = make_facts(
+            settings,
+            gymnasium.spaces.Box(0, 255, (128,), np.uint8),
+            len(self.simulation.emulators[0].actions),
+        )
+        self.single_observation_space = self.facts.observation_space
+        self.single_action_space = self.facts.action_space
+        batch = gymnasium.vector.utils.batch_space
+        self.observation_space = batch(self.single_observation_space, num_envs)
+        self.action_space = batch(self.single_action_space, num_envs)
+        self._steps = np.zeros(num_envs, np.int64)
+        self._randoms: list[np.random.Generator] = []
+
+    def planning_simulation(self, threads: int, cheaper: Any = None) -> AtariSimulation:
+        """Emulators of its own for a planner, on `threads` processes."""
+        if any(vars(cheaper).values() if cheaper else ()):
+            raise UserError(
+                f"{self.facts.name} has no cheaper physics; leave out world_model.physics"
+            )
+        return AtariSimulation(self.settings, threads=threads)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict | None = None
+    ) -> tuple[np.ndarray, dict]:
+        """Begin an episode in every environment: environment i with seed `seed + i`.
+
+        The seed draws the frames without action at the start, and the dice of sticky actions.
+        """
+        if seed is not None or not self._randoms:
+            first = seed if isinstance(seed, int) else None
+            seeds = (
+                [None if first is None else first + i for i in range(self.num_envs)]
+                if seed is None or isinstance(seed, int)
+                else seed
+            )
+            self._randoms = [np.random.default_rng(s) for s in seeds]
+        self._restart(np.arange(self.num_envs))
+        return self._observe(), {}
+
+    def _restart(self, which: np.ndarray) -> None:
+        for i in which:
+            noops = int(self._randoms[i].integers(self.settings.noop_max + 1))
+            key = int(self._randoms[i].integers(2**64, dtype=np.uint64))
+            self.simulation.emulators[i].restart(key, noops)
+        self._steps[which] = 0
+
+    def _observe(self) -> np.ndarray:
+        return self.simulation.ram()
+
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
+        """One decision of each environment with `actions` [B]."""
+        actions = np.asarray(actions)
+        if not self.action_space.contains(actions.astype(np.int64)):
+            raise ValueError(f"actions are {actions}, expected {self.action_space}")
+        rewards, terminated = self.simulation.step(actions)
+        self._steps += 1
+        truncated = (self._steps >= self.facts.horizon) & ~terminated
+        observations = self._observe()
+        infos: dict[str, Any] = {}
+        ended = terminated | truncated
+        if ended.any():
+            infos = {"final_obs": observations, "_final_obs": ended}
+            self._restart(np.flatnonzero(ended))
+            observations = self._observe()
+        return observations, rewards, terminated, truncated, infos
+
+    def snapshot(self) -> Snapshot:
+        """All that decides how the environments go on."""
+        randoms = [random.bit_generator.state for random in self._randoms]
+        return Snapshot(self.simulation.read(), self._steps.copy(), randoms)
+
+    def restore(self, snapshot: Snapshot) -> np.ndarray:
+        """Go back to a snapshot, exact to the bit; the observations [B, 128] there."""
+        self.simulation.write(snapshot.states)
+        self._steps = snapshot.steps.copy()
+        self._randoms = [np.random.default_rng() for _ in snapshot.randoms]
+        for random, state in zip(self._randoms, snapshot.randoms, strict=True):
+            random.bit_generator.state = state
+        return self._observe()
+
+    def picture(self, state: np.ndarray) -> np.ndarray:
+        """The screen of a state [S], [420, 480, 3] in most games, for a video.
+
+        Enlarged to about the shape that its pixels have on a television.
+        """
+        return self.simulation.emulators[0].picture(state).repeat(2, axis=0).repeat(3, axis=1)
