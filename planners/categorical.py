@@ -149,8 +149,8 @@ class DiscreteMPC(RecedingHorizon):
         known = np.concatenate([nominal[:, None], carry.elites], axis=1)
         best, score = nominal, np.full(len(nominal), -np.inf)
         flat = np.ones(len(nominal), bool)
-        pool, drawn = known, None
-        for population in self.populations:
+        pool = drawn = known
+        for iteration, population in enumerate(self.populations):
             known = known[:, : population - 1]
             fresh = optimizer.sample(chances, noise, population - known.shape[1])
             candidates = np.concatenate([known, fresh], axis=1)
@@ -162,7 +162,7 @@ class DiscreteMPC(RecedingHorizon):
             top = np.take_along_axis(scores, order, axis=1)[:, 0]
             best = np.where((top > score)[:, None], pool[:, 0], best)
             score = np.maximum(top, score)
-            drawn = candidates[:, -1] if drawn is None else drawn
+            drawn = candidates[:, -1] if iteration == 0 else drawn  # from what is still wide
             # Where nothing is finite there is no landscape, and the nominal stays.
             flat &= (np.isfinite(scores) & (scores == scores[:, :1])).all(axis=1)
             known = np.concatenate([chances.argmax(axis=-1)[:, None], pool[:, : self.keep]], axis=1)

@@ -15,14 +15,15 @@ discount V(n'), with 0 for what was not simulated, and the best action is execut
 lot.
 
 Caching: the tree below the executed action is kept for the next decision, if its state is the true
-one, bit for bit. Labels and table begin anew there; the table notes what is simulated anew.
+one, bit for bit. Labels and table begin anew; what is kept is not simulated again, and takes
+nothing of the budget (as with IW(1) on RAM, Lipovetzky, Ramirez and Geffner 2015).
 
-Where this departs from the authors' implementation: a node whose successors are all pruned has
-value 0 (there: minus infinity), and a screen that equals the one before it is tested as any other
-(there: its action is repeated for a while).
+Where this departs from the authors' implementation: there, kept nodes count as visited and enter no
+table; a node whose successors are all pruned is worth minus infinity, and here 0; and where a
+screen equals the one before, the action is repeated for a while, and here it is tested as others.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numba import njit
@@ -69,7 +70,7 @@ class IW:
 
     Arguments:
       budget: Per decision and environment, at most; a simulated step takes `spec.budget_per_step`.
-      features: `ram`, `basic`, `bpros` or `bprost`; None: by what the task shows, ram or bprost.
+      features: `ram`, or of the screen `basic`, `bpros` or `bprost`: see `planners.novelty`.
       discount: Per control step; as of Lipovetzky, Ramirez and Geffner (2015) for IW(1) on RAM.
       risk: What negative rewards are multiplied with: 1; 50,000 in the risk-averse variant (RA).
       subscores: Whether states are new among those of about their score: a table for each power of
@@ -89,7 +90,7 @@ class IW:
         self,
         spec: Any,
         budget: int,
-        features: str | None = None,
+        features: str = "ram",
         discount: float = 0.995,
         risk: float = 1.0,
         subscores: bool = False,
@@ -107,7 +108,7 @@ class IW:
             raise ValueError(
                 f"planner.budget is {budget}: one simulated step takes {spec.budget_per_step}"
             )
-        if features not in (None, *novelty.KINDS):
+        if features not in novelty.KINDS:
             raise ValueError(
                 f"planner.features is '{features}': choose one of {', '.join(novelty.KINDS)}"
             )
@@ -120,7 +121,7 @@ class IW:
         if leaves < 1:
             raise ValueError(f"planner.leaves is {leaves}: give a whole number of at least 1")
         self.actions, self.start = int(spec.action_space.n), int(spec.action_space.start)
-        self.features, self.discount, self.risk = features, discount, risk
+        self.kind, self.discount, self.risk = novelty.KINDS[features], discount, risk
         self.levels = LEVELS if subscores else 1
         self.caching, self.ties, self.leaves = caching, ties, leaves
 
@@ -138,19 +139,17 @@ class IW:
     ) -> tuple[Plan, list[Tree | None]]:
         """Decide in states [B, S]. The carry holds each environment's tree from its action on."""
         batch = len(carry)
-        features = model.features(state)
-        kind = novelty.kind_of(self.features, features)
-        codes = novelty.encode(kind, features)
+        codes = self._codes(model, state)
         seeds = (noise.uniform(1)[:, 0] * 2**53).astype(np.uint64)
         trees, kept = [], np.zeros(batch)
         for b in range(batch):
             tree = carry[b]
             if tree is None or not np.array_equal(tree.state[0], state[b]):
-                tree = self._new_tree(kind, state[b], codes[b])
+                tree = self._new_tree(state[b], codes[b])
             tree.numbers[RANDOM] = seeds[b]
             kept[b] = tree.numbers[COUNT]
             trees.append(tree)
-        self._search(model, kind, trees)
+        self._search(model, trees)
         action, value, carry = np.empty(batch, np.int64), np.empty(batch), []
         lots, nodes, depth = noise.uniform(1)[:, 0], np.empty(batch), np.empty(batch)
         for b, tree in enumerate(trees):
@@ -171,9 +170,15 @@ class IW:
         }
         return Plan(action, action[:, None], value, statistics), carry
 
-    def _search(self, model: WorldModel, kind: int, trees: list[Tree]) -> None:
+    def _codes(self, model: WorldModel, state: State) -> np.ndarray:
+        """Codes [M, C] of states [M, S]."""
+        if self.kind == novelty.RAM:
+            return novelty.encode(self.kind, model.features(state))
+        return novelty.encode(self.kind, cast(Any, model).features(state, kind="screen"))
+
+    def _search(self, model: WorldModel, trees: list[Tree]) -> None:
         """Roll out from the roots until the budget is spent or the root solved."""
-        batch, leaves = len(trees), self.leaves
+        batch, leaves, kind = len(trees), self.leaves, self.kind
         spent = np.zeros(batch, int)
         at = np.zeros((batch, leaves), np.int64)
         todo = np.empty((batch, leaves, 2), np.int64)  # a node and the action to take there
@@ -190,15 +195,15 @@ class IW:
             after, rewards, continuation = model.step(states, action + self.start)
             rewards = np.where(rewards < 0, self.risk * rewards, rewards)
             rewards = np.where(np.isfinite(rewards), rewards, -np.inf)
-            codes = novelty.encode(kind, model.features(after))
+            codes = self._codes(model, after)
             for m, (b, k) in enumerate(zip(which, rollout, strict=True)):
                 ends = continuation[m] == 0
                 tree, reward = trees[b], rewards[m]
                 at[b, k] = add(tree, kind, node[m], action[m], after[m], codes[m], reward, ends)
             spent += np.bincount(which, minlength=batch)
 
-    def _new_tree(self, kind: int, state: np.ndarray, code: np.ndarray) -> Tree:
-        tree = self._room(1, state, code, novelty.atom_count(kind, len(code)))
+    def _new_tree(self, state: np.ndarray, code: np.ndarray) -> Tree:
+        tree = self._room(1, state, code, novelty.atom_count(self.kind, len(code)))
         tree.state[0], tree.code[0] = state, code
         return tree
 

@@ -34,13 +34,10 @@ STALE, TIED, NOVEL = range(3)
 DEEPEST = 65535  # what a table holds is DEEPEST - depth; 0: never seen
 
 
-def kind_of(name: str | None, features: np.ndarray) -> int:
-    """The kind of that name; without a name, bprost for screens, else ram."""
-    return KINDS[name] if name else BPROST if features[0].size == PIXELS else RAM
-
-
 def encode(kind: int, features: np.ndarray) -> np.ndarray:
-    """Codes uint8 [M, C] of a model's features: bytes [M, F] or palette screens [M, 210, 160].
+    """Codes uint8 [M, C] of bytes [M, F], or of palette screens [M, 210, 160], flat or not.
+
+    Of a game with more than 210 rows of pixels, the lower ones are left out.
 
     Raises:
       ValueError: where the features are none that have such atoms.
@@ -54,7 +51,7 @@ def encode(kind: int, features: np.ndarray) -> np.ndarray:
         )
     if kind == RAM:
         return code
-    if flat.shape[1] != PIXELS:
+    if flat.shape[1] < PIXELS:
         raise ValueError(
             f"planner.features of screens need {PIXELS} pixels per state, and the task gives"
             f" {flat.shape[1]} features: choose planner.features=ram"

@@ -1,9 +1,11 @@
 """Small decision processes with discrete actions, as tables with the face of a world model."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
+from omegaconf import OmegaConf
 
 
 class Tables:
@@ -45,7 +47,7 @@ class Tables:
     def select(self, state, which):
         return state[which]
 
-    def features(self, state):
+    def features(self, state, kind="bytes"):
         return self.bytes[state[..., 0].astype(int)]
 
 
@@ -68,6 +70,12 @@ def corridor(length, goal=1.0):
     after = np.stack([np.maximum(cells - 1, 0), np.minimum(cells + 1, length - 1)], axis=1)
     rewards = np.where(after == length - 1, goal, 0.0)
     return Tables(after, rewards, cells == length - 1, cells[:, None].astype(np.uint8))
+
+
+def options_of(planner):
+    """The options in a planner's yaml."""
+    loaded = OmegaConf.load(Path(__file__).parents[1] / "conf" / "planner" / f"{planner}.yaml")
+    return [str(key) for key in loaded if key != "_target_"]
 
 
 def make_spec(actions=3, per_step=1, start=0):

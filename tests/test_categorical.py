@@ -214,9 +214,10 @@ CHANGES: dict[str, Any] = {
 
 @pytest.mark.parametrize("key", CHANGES)
 def test_every_option_matters(key):
-    def plans(**options):
+    def plans(**options: Any):
         world = random_tables(3, states=200)
-        planned = decide(make(**{"budget": 150} | options), world, [0, 0], 4)
+        given: dict[str, Any] = {"budget": 150} | options
+        planned = decide(make(**given), world, [0, 0], 4)
         return [(plan.actions.tolist(), plan.value.tolist()) for plan in planned]
 
     assert plans() == plans()

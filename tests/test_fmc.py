@@ -1,11 +1,12 @@
 """Fractal Monte Carlo: its parts by numbers worked out by hand, and what it finds."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
-from chances import Tables, corridor, make_spec, random_tables
+from chances import Tables, corridor, make_spec, options_of, random_tables
 
 from learners.none import NoLearner
 from planners import fmc
@@ -168,15 +169,16 @@ def test_actions_begin_where_the_space_does():
     assert plan.action.dtype == np.int64
 
 
-@pytest.mark.parametrize(("key", "value"), [("budget", 90), ("walkers", 7), ("balance", 0.0)])
-def test_every_option_matters(key, value):
-    def plans(**options):
-        planner = FMC(make_spec(), **{"budget": 200, "walkers": 10} | options)
+@pytest.mark.parametrize("key", options_of("fmc"))
+def test_every_option_matters(key):
+    def plans(**options: Any):
+        given: dict[str, Any] = {"budget": 200, "walkers": 10} | options
+        planner = FMC(make_spec(), **given)
         decided = [decide(planner, random_tables(5), [0], decision=d) for d in range(5)]
         return [(plan.action[0], plan.value[0], plan.statistics) for plan in decided]
 
     assert plans() == plans()
-    assert plans() != plans(**{key: value})
+    assert plans() != plans(**{key: {"budget": 90, "walkers": 7, "balance": 0.0}[key]})
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_every_option_matters(key, value):
 )
 def test_bad_options_are_refused_in_one_line(options, message):
     with pytest.raises(ValueError, match=message) as error:
-        FMC(make_spec(), **{"budget": 100} | options)
+        FMC(make_spec(), **({"budget": 100} | options))
     assert "\n" not in str(error.value)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from chances import Tables, corridor, make_spec, random_tables
+from chances import Tables, corridor, make_spec, options_of, random_tables
 
 from learners.none import NoLearner
 from planners.iw import IW
@@ -22,9 +22,9 @@ def searched(monkeypatch):
     """The trees that are searched."""
     trees, search = [], IW._search
 
-    def watch(self, model, kind, found):
+    def watch(self, model, found):
         trees.extend(found)
-        search(self, model, kind, found)
+        search(self, model, found)
 
     monkeypatch.setattr(IW, "_search", watch)
     return trees
@@ -333,7 +333,25 @@ def test_actions_begin_where_the_space_does():
     assert plan.actions.shape == (1, 1)
 
 
-CHANGES: dict[str, Any] = {
+@pytest.mark.parametrize("features", ["basic", "bpros", "bprost"])
+def test_features_of_screens(features):
+    """A dot that goes up a screen; where it has been is new only to pairs of screens."""
+    world = corridor(14)
+    asked = []
+    screens = np.zeros((14, 210, 160), np.uint8)
+    for cell in range(14):
+        screens[cell, 209 - 15 * cell, 80] = 20
+    world.features = lambda state, kind="none": [
+        asked.append(kind),
+        screens[state[..., 0].astype(int)].reshape(*state.shape[:-1], -1),
+    ][1]
+    plan = decide(IW(make_spec(2), 200, features=features), world, [2])[0][0]
+    assert plan.action[0] == 1
+    assert plan.value[0] == pytest.approx(0.995**10)
+    assert set(asked) == {"screen"}
+
+
+CHANGES: dict[str, Any] = {  # all that is in conf/planner/iw.yaml
     "budget": 30,
     "features": "basic",
     "discount": 0.5,
@@ -345,16 +363,16 @@ CHANGES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("key", CHANGES)
+@pytest.mark.parametrize("key", options_of("iw"))
 def test_every_option_matters(key):
-    def summary(**options):
+    def summary(**options: Any):
         world = random_tables(7)
         if key == "features":
-            world.bytes = np.random.default_rng(0).integers(256, size=(40, 210 * 160))
-            world.bytes[:, 160:] = 0
+            world.bytes = np.random.default_rng(0).integers(6, size=(40, 210 * 160), dtype=np.uint8)
         if key == "ties":
             world.rewards[:] = 0
-        planner = IW(make_spec(), **{"budget": 60} | options)
+        given: dict[str, Any] = {"budget": 60} | options
+        planner = IW(make_spec(), **given)
         plans, _ = decide(planner, world, [0, 0], 5)
         return [(tuple(plan.action), tuple(plan.value), plan.statistics) for plan in plans]
 

@@ -82,7 +82,7 @@ def test_every_pair_has_a_number_of_its_own():
     assert len(time) == 27 * 31 * 16
     assert len(space) == (27 * 31 * 16 + 4) // 2
     assert min(space) >= 0
-    assert max(space) == novelty.PAIRS_IN_SPACE - 1 - 0 * 128
+    assert max(space) == novelty.PAIRS_IN_SPACE - 1
     assert max(time) == novelty.PAIRS_IN_TIME - 1
 
 
@@ -115,11 +115,9 @@ def test_features_that_have_no_atoms_are_refused():
         novelty.encode(novelty.BASIC, np.zeros((1, 128)))
 
 
-def test_the_kind_follows_from_what_the_task_shows():
-    screen, ram = np.zeros((2, 210, 160)), np.zeros((2, 128))
-    assert novelty.kind_of(None, screen) == novelty.kind_of("bprost", ram) == novelty.BPROST
-    assert novelty.kind_of(None, ram) == novelty.RAM
-    flat = screens(0).reshape(3, -1)
-    np.testing.assert_array_equal(
-        novelty.encode(novelty.BASIC, flat), novelty.encode(novelty.BASIC, screens(0))
-    )
+def test_screens_may_be_flat_and_long():
+    drawn = screens(0)
+    code = novelty.encode(novelty.BASIC, drawn)
+    long = np.concatenate([drawn, np.full((3, 40, 160), 2, np.uint8)], axis=1)
+    for same in (drawn.reshape(3, -1), long, long.reshape(3, -1)):
+        np.testing.assert_array_equal(code, novelty.encode(novelty.BASIC, same))
