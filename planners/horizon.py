@@ -8,7 +8,7 @@ from planners.interface import Prior, State, WorldModel
 
 
 class RecedingHorizon:
-    """Horizon, bounds and timing of a planner with continuous actions.
+    """Horizon and timing of a planner; with continuous actions, their bounds.
 
     Arguments:
       spec: Facts of the task: `name`, `action_space` (bounds) and `control_dt` are read.
@@ -25,6 +25,8 @@ class RecedingHorizon:
       ValueError: for a task whose actions are not continuous, and for bad parameters.
     """
 
+    continuous = True
+
     def __init__(
         self,
         spec: Any,
@@ -36,10 +38,10 @@ class RecedingHorizon:
         discount: float,
         latency: float,
     ):
-        if not hasattr(spec.action_space, "low"):
+        if self.continuous and not hasattr(spec.action_space, "low"):
             raise ValueError(
                 f"planner mpc with optimizer {optimizer} needs continuous actions, and task"
-                f" {spec.name} has {spec.action_space}"
+                f" {spec.name} has {spec.action_space}: choose planner.optimizer=icem or cem"
             )
         for key, value in {"horizon": horizon, "single": single}.items():
             if value is not None and value <= 0:
@@ -61,6 +63,8 @@ class RecedingHorizon:
         self.late = latency > 0
         self.plan_every = max(1, int(np.ceil(round(latency / spec.control_dt, 9))))
         self.committed = self.plan_every if self.late else 0
+        if not self.continuous:
+            return
         low, high = np.asarray(spec.action_space.low), np.asarray(spec.action_space.high)
         bounded = np.isfinite(low) & np.isfinite(high)
         self.low, self.high = low, high
@@ -84,3 +88,22 @@ class RecedingHorizon:
             value = prior.value(features.reshape(-1, features.shape[-1])).reshape(scores.shape)
             scores = scores + self.discount**horizon * continuation[..., -1] * value
         return np.where(np.isfinite(scores), scores, -np.inf)
+
+
+def split_budget(budget: int, horizon: int, iterations: int, per_step: int = 1) -> list[int]:
+    """Candidates per iteration, such that all of them together stay within the budget.
+
+    A control step takes `per_step` of it.
+
+    Raises:
+      ValueError: if the budget does not pay for two candidates per iteration.
+    """
+    candidates = budget // (horizon * per_step)
+    if candidates < 2 * iterations:
+        raise ValueError(
+            f"planner.budget is {budget}: {iterations} iterations of at least 2 candidates over"
+            f" {horizon} control steps need {2 * iterations * horizon * per_step}"
+        )
+    return [
+        candidates * (i + 1) // iterations - candidates * i // iterations for i in range(iterations)
+    ]

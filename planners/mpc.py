@@ -1,27 +1,18 @@
 """Model-predictive control: optimise a plan over a horizon, execute its beginning, repeat."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from planners.horizon import RecedingHorizon
+from planners.categorical import CATEGORICAL, DiscreteMPC
+from planners.horizon import RecedingHorizon, split_budget
 from planners.ilqg import ILQG
 from planners.interface import Plan, Planner, Prior, State, WorldModel
 from planners.noise import Noise
-from planners.sampling import SAMPLING, Gaussian, SamplingOptimizer, ranking, take
+from planners.sampling import SAMPLING, Gaussian, make_optimizer, ranking, take
 from planners.splines import KINDS, weights
 
-# What the options of the optimizers may be.
-RANGES = {
-    "sigma": (1e-6, 1e6),
-    "beta": (0.0, 10.0),
-    "iterations": (1, 10_000),
-    "elites": (0.0, 1.0),
-    "momentum": (0.0, 1.0),
-    "keep": (0, 10_000),
-    "temperature": (1e-6, 1e6),
-}
 BOLD = 3.0  # deviations of bold samples, in those of the others
 FEW = 2  # actuators, up to which breadth serves better than refinement
 
@@ -118,7 +109,10 @@ class MPC(RecedingHorizon):
             if value is not None and value < 1:
                 raise ValueError(f"planner.{key} is {value}: give a whole number of at least 1")
         few = spec.action_space.shape[0] <= FEW
-        self.optimizer = make_optimizer(optimizer, options, few)
+        self.optimizer = make_optimizer(optimizer, options, SAMPLING)
+        if few and options.get("iterations") is None:
+            iterations = self.optimizer.iterations // 2
+            self.optimizer = replace(self.optimizer, iterations=iterations)
         self.whitest = 0.0 if few else min(1.0, self.optimizer.beta)
         self.populations = split_budget(budget, self.horizon, self.optimizer.iterations)
         reach = min(reach, min(self.populations) // 2)  # two far candidates at the least
@@ -221,52 +215,9 @@ def move_on(actions: np.ndarray, steps: int) -> np.ndarray:
 
 
 def make_planner(spec: Any, optimizer: str, **options: Any) -> Planner:
-    """The planner of `planner=mpc`: `MPC` with a sampling optimizer, or `ILQG`."""
+    """The planner of `planner=mpc`: `MPC` with a sampling optimizer, `DiscreteMPC`, or `ILQG`."""
+    if optimizer in CATEGORICAL and not hasattr(spec.action_space, "low"):
+        return DiscreteMPC(spec, optimizer, **options)
     if optimizer == "ilqg":
         return ILQG(spec, **options)
     return MPC(spec, optimizer, **options)
-
-
-def make_optimizer(name: str, options: dict[str, Any], few: bool) -> SamplingOptimizer:
-    """The optimizer of that name with the given options; those that are None keep their default.
-
-    With `few` actuators the default of the iterations is halved.
-
-    Raises:
-      ValueError: for an unknown optimizer, or an option that it does not have.
-    """
-    if name not in SAMPLING:
-        raise ValueError(
-            f"planner.optimizer is '{name}': choose one of {', '.join(sorted([*SAMPLING, 'ilqg']))}"
-        )
-    given = {key: value for key, value in options.items() if value is not None}
-    known = [field.name for field in fields(SAMPLING[name])]
-    for key in given:
-        if key not in known:
-            raise ValueError(
-                f"planner.{key}: optimizer {name} has no such option; it has {', '.join(known)}"
-            )
-    for key, (least, most) in RANGES.items():
-        if key in given and not least <= given[key] <= most:
-            raise ValueError(f"planner.{key} is {given[key]}: give a number from {least} to {most}")
-    optimizer = SAMPLING[name](**given)
-    if few and "iterations" not in given:
-        optimizer = replace(optimizer, iterations=optimizer.iterations // 2)
-    return optimizer
-
-
-def split_budget(budget: int, horizon: int, iterations: int) -> list[int]:
-    """Candidates per iteration, such that all of them together stay within the budget.
-
-    Raises:
-      ValueError: if the budget does not pay for two candidates per iteration.
-    """
-    candidates = budget // horizon
-    if candidates < 2 * iterations:
-        raise ValueError(
-            f"planner.budget is {budget}: {iterations} iterations of at least 2 candidates over"
-            f" {horizon} control steps need {2 * iterations * horizon}"
-        )
-    return [
-        candidates * (i + 1) // iterations - candidates * i // iterations for i in range(iterations)
-    ]

@@ -4,12 +4,25 @@ Shapes: B environments, N candidates, T control steps, A action dimensions. Scor
 better; candidates whose rollout is not finite come with -inf, and rank last.
 """
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
 from planners.noise import Noise, coloured
+
+# What the options of the optimizers may be.
+RANGES = {
+    "sigma": (1e-6, 1e6),
+    "beta": (0.0, 10.0),
+    "iterations": (1, 10_000),
+    "elites": (0.0, 1.0),
+    "momentum": (0.0, 1.0),
+    "keep": (0, 10_000),
+    "temperature": (1e-6, 1e6),
+    "explore": (0.0, 1.0),
+    "hold": (0.0, 1.0),
+}
 
 
 @dataclass
@@ -160,3 +173,28 @@ SAMPLING: dict[str, type[SamplingOptimizer]] = {
     "icem": ICEM,
     "mppi": MPPI,
 }
+
+T = TypeVar("T")
+
+
+def make_optimizer(name: str, options: dict[str, Any], table: dict[str, type[T]]) -> T:
+    """The optimizer of that name with the given options; those that are None keep their default.
+
+    Raises:
+      ValueError: for an unknown optimizer, or an option that it does not have.
+    """
+    if name not in table:
+        raise ValueError(
+            f"planner.optimizer is '{name}': choose one of {', '.join(sorted([*table, 'ilqg']))}"
+        )
+    given = {key: value for key, value in options.items() if value is not None}
+    known = [field.name for field in fields(cast(Any, table[name]))]
+    for key in given:
+        if key not in known:
+            raise ValueError(
+                f"planner.{key}: optimizer {name} has no such option; it has {', '.join(known)}"
+            )
+    for key, (least, most) in RANGES.items():
+        if key in given and not least <= given[key] <= most:
+            raise ValueError(f"planner.{key} is {given[key]}: give a number from {least} to {most}")
+    return table[name](**given)

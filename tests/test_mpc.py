@@ -31,6 +31,7 @@ from suites.tasks.control import suite_task
 from world_models.simulator import Simulator
 
 CONF = Path(__file__).parents[1] / "conf"
+DISCRETE = ["explore", "hold"]  # options of plans of discrete actions: tests/test_categorical.py
 EXECUTES_BEST = ["predictive_sampling", "icem"]  # the others execute a mean, which is not scored
 
 
@@ -281,7 +282,7 @@ def plan_with(options):
     return plan.actions
 
 
-@pytest.mark.parametrize("key", options_of("planner/mpc.yaml"))
+@pytest.mark.parametrize("key", options_of("planner/mpc.yaml").keys() - DISCRETE)
 def test_every_option_of_the_planner_matters(key):
     defaults = options_of("planner/mpc.yaml")
     value, needs = CHANGES[key]  # a new option is to be added there
@@ -295,10 +296,10 @@ def test_every_option_of_the_planner_matters(key):
 @pytest.mark.parametrize(
     ("optimizer", "options"),
     [
-        ("predictive_sampling", {"elites", "momentum", "temperature", "alphas"}),
-        ("cem", {"temperature", "alphas"}),
-        ("icem", {"temperature", "alphas"}),
-        ("mppi", {"elites", "momentum", "alphas"}),
+        ("predictive_sampling", {"elites", "momentum", "temperature", "alphas", *DISCRETE}),
+        ("cem", {"temperature", "alphas", *DISCRETE}),
+        ("icem", {"temperature", "alphas", *DISCRETE}),
+        ("mppi", {"elites", "momentum", "alphas", *DISCRETE}),
     ],
 )
 def test_options_that_an_optimizer_lacks_are_refused(optimizer, options):
@@ -463,7 +464,7 @@ def test_bad_options_are_refused_in_one_line(options, message):
     make("icem", budget=40)  # is enough
 
 
-@pytest.mark.parametrize("optimizer", [*SAMPLING, "ilqg"])
+@pytest.mark.parametrize("optimizer", ["mppi", "predictive_sampling", "ilqg"])
 def test_tasks_without_continuous_actions_are_refused(optimizer):
     spec = make_spec()
     spec.action_space = gymnasium.spaces.Discrete(3)

@@ -20,7 +20,8 @@ class World:
     """
 
     def __init__(self, step, continuation=1.0):
-        self.step, self.continuation = step, continuation
+        self.step: Any = step
+        self.continuation = continuation
         self.rolled: list[np.ndarray] = []
         self.selected = 0
         self.sim_steps = self.sim_frames = self.model_steps = 0

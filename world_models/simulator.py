@@ -75,10 +75,22 @@ class Simulator:
         """States [M, S] of some of the environments."""
         return state[which]
 
-    def features(self, state: np.ndarray) -> np.ndarray:
-        """Observations [..., O] in states [..., S]."""
+    def features(self, state: np.ndarray, kind: str | None = None) -> np.ndarray:
+        """Observations [..., O] in states [..., S]; of a `kind`, where a task has several.
+
+        Raises:
+          UserError: for a task that does not have this kind.
+        """
         rows = np.ascontiguousarray(state.reshape(-1, state.shape[-1]))
-        return self.simulation.observe(rows).reshape(*state.shape[:-1], -1)
+        if kind is None:
+            return self.simulation.observe(rows).reshape(*state.shape[:-1], -1)
+        settings = getattr(self.simulation, "settings", None)
+        if kind == "screen" and not getattr(settings, "screen", False):
+            raise UserError(
+                "planner.features of screens need an Atari game whose states hold their screen:"
+                " set task.screen=true, or choose planner.features=ram"
+            )
+        return self.simulation.observe(rows, kind).reshape(*state.shape[:-1], -1)
 
     def feedback_rollout(
         self,
