@@ -1,6 +1,6 @@
 """Atari: whether games go on as plans from their states predict, and how fast rollouts are.
 
-    python -m benchmarks.atari exactness [game ...]     all games without names; some 10 minutes
+    python -m benchmarks.atari exactness [game ...]     all games where none is named
     python -m benchmarks.atari speed [game ...]
 
 `exactness` knows the dice: any difference is a state that ALE does not save or restore whole.
