@@ -83,8 +83,8 @@ def test_an_optimizer_that_makes_no_sense_with_discrete_actions(command, optimiz
 
 @pytest.mark.parametrize("other", ["planner=none", "agent=random"])
 def test_a_key_of_an_option_that_is_not_chosen(command, other):
-    line = complaint(command, other, "planner.budget=40")
-    assert "'planner.budget' is a key of planner=mpc, which this command does not choose" in line
+    line = complaint(command, other, "planner.horizon=2")
+    assert "'planner.horizon' is a key of planner=mpc, which this command does not choose" in line
 
 
 def test_packages_that_do_not_fit(command, monkeypatch):
