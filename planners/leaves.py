@@ -25,6 +25,7 @@ class Evaluator:
       repeat, discount: Control steps that an action is held, discount of each of them.
       depth: Control steps of the rollout that values a leaf; 0 for none.
       guided: Whether the search reads the prior's logits.
+      levels: Whether continuous actions are proposed by `propose`, else by the prior.
       merge: Whether an action can lead to several states.
     """
 
@@ -38,44 +39,31 @@ class Evaluator:
     discount: float
     depth: int
     guided: bool
+    levels: bool
     merge: bool
 
     def plant(self, tree: Tree, trees: np.ndarray, states: State) -> None:
         """Begin the given trees [M] anew in states [M, S]."""
-        drawn = self._uniform(self.noise.rows(trees), 1)
-        values, logits = self._assess(
-            tree, states, trees, np.zeros_like(trees), None if drawn is None else drawn[:, 0]
-        )
+        drawn = self._draw(self.noise.rows(trees), 1)[:, 0]
+        values, logits = self._assess(tree, states, trees, np.zeros_like(trees), drawn)
         plant(tree, trees, states, values, logits)
 
     def __call__(self, tree: Tree, leaves: np.ndarray) -> Found:
         """Step into leaves [M] and value them; states and actions go into the tree."""
-        rows, nodes, edges = leaves["tree"], leaves["parent"], leaves["action"]
-        slots, new, count = leaves["slot"], leaves["node"], len(leaves)
-        states, rewards, continuation = self._step(tree, rows, nodes, edges)
+        rows, new = leaves["tree"], leaves["node"]
+        states, rewards, continuation = self.step(tree, leaves)
         tree.states[rows, new] = states
-        drawn = self._uniform(self.noise, self.leaves)
-        drawn = None if drawn is None else drawn[rows, slots]
-        going = continuation != 0  # the end of an episode is worth nothing, and costs nothing
-        if going.all():
-            values, logits = self._assess(tree, states, rows, new, drawn)
-        else:
-            values, logits = np.zeros(count), np.zeros((count, self.width))
-            if going.any():
-                drawn = None if drawn is None else drawn[going]
-                values[going], found = self._assess(
-                    tree, states[going], rows[going], new[going], drawn
-                )
-                logits[going] = found if len(found) else 0.0
+        drawn = self._draw(self.noise, self.leaves)[rows, leaves["slot"]]
+        values, logits = self.assess(tree, states, rows, new, drawn, continuation != 0)
         same = self._same(tree, leaves, rewards, continuation) if self.merge else NOBODY
         return rewards, continuation, values, logits, same
 
-    def _step(
-        self, tree: Tree, rows: np.ndarray, nodes: np.ndarray, edges: np.ndarray
-    ) -> tuple[State, np.ndarray, np.ndarray]:
-        """Next states [M, S], discounted rewards [M] and continuation [M] of edges [M]."""
-        states = tree.states[rows, nodes]
-        actions = tree.actions[rows, nodes, edges] if tree.actions.shape[1] else edges
+    def step(self, tree: Tree, leaves: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
+        """Next states [M, S], discounted rewards [M] and continuation [M] of leaves [M]."""
+        rows, parents, actions = leaves["tree"], leaves["parent"], leaves["action"]
+        states = tree.states[rows, parents]
+        if tree.actions.shape[1]:
+            actions = tree.actions[rows, parents, actions]
         if self.repeat == 1:
             return self.model.step(states, actions)
         plans = np.repeat(actions[:, None, None], self.repeat, axis=2)
@@ -83,12 +71,24 @@ class Evaluator:
         rewards = rewards[:, 0] @ self.discount ** np.arange(self.repeat)
         return last[:, 0], rewards, continuation[:, 0, -1]
 
-    def _uniform(self, noise: Noise, leaves: int) -> np.ndarray | None:
-        """What random plans are made of: [B, leaves, blocks, A]."""
-        if self.depth == 0:
-            return None
-        size = 1 if hasattr(self.space, "n") else self.space.shape[0]
-        return noise.uniform(leaves, -(-self.depth // self.repeat), size)
+    def assess(
+        self,
+        tree: Tree,
+        states: State,
+        rows: np.ndarray,
+        nodes: np.ndarray,
+        drawn: np.ndarray,
+        wanted: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `_assess`, of those that are wanted [M]: the end of an episode is worth nothing."""
+        if wanted.all():
+            return self._assess(tree, states, rows, nodes, drawn)
+        values, logits = np.zeros(len(rows)), np.zeros((len(rows), self.width))
+        if wanted.any():
+            part = (part[wanted] for part in (states, rows, nodes, drawn))
+            values[wanted], found = self._assess(tree, *part)
+            logits[wanted] = found if len(found) else 0.0
+        return values, logits
 
     def _assess(
         self,
@@ -96,29 +96,50 @@ class Evaluator:
         states: State,
         rows: np.ndarray,
         nodes: np.ndarray,
-        drawn: np.ndarray | None,
+        drawn: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Values [M] and logits [M, A] of new nodes in states [M, S]; draws their actions."""
-        continuous = tree.actions.shape[1] > 0
-        valued = drawn is None and self.prior.has_value
-        features = None
-        if continuous or valued or self.guided:
+        """Values [M] and logits [M, A] (or [0, A]) of new nodes in states [M, S].
+
+        Their actions, where these are continuous, go into the tree. Drawn [M, ...] by `_draw`.
+        """
+        valued = self.depth == 0 and self.prior.has_value
+        asked = tree.actions.shape[1] > 0 and not self.levels
+        logits, features = np.empty((0, self.width)), np.empty(0)
+        if valued or asked or self.guided:
             features = self.model.features(states)
-        logits = np.empty((0, self.width))
-        if continuous:
-            flat = self.prior.sample(
-                np.repeat(features, self.width, axis=0),
-                self.noise.rows(np.repeat(rows, self.width)),
-            )
-            tree.actions[rows, nodes] = flat.reshape(len(rows), self.width, -1)
-        elif self.guided:
+        if self.guided:
             logits = self.prior.logits(features)
-        if drawn is not None:
+        if asked:
+            times = np.repeat(rows, self.width)
+            flat = self.prior.sample(np.repeat(features, self.width, 0), self.noise.rows(times))
+            tree.actions[rows, nodes] = flat.reshape(len(rows), self.width, -1)
+        elif tree.actions.shape[1]:
+            size = self.width * self._size
+            tree.actions[rows, nodes] = propose(
+                self.space, drawn[:, -size:].reshape(len(rows), self.width, -1)
+            )
+        if self.depth:
             return self._roll_out(states, drawn), logits
         return (self.prior.value(features) if valued else np.zeros(len(rows))), logits
 
+    @property
+    def _size(self) -> int:
+        """Numbers of an action."""
+        return 1 if hasattr(self.space, "n") else self.space.shape[0]
+
+    @property
+    def _blocks(self) -> int:
+        """Actions of a rollout, each held."""
+        return -(-self.depth // self.repeat)
+
+    def _draw(self, noise: Noise, leaves: int) -> np.ndarray:
+        """Uniform numbers [B, leaves, ...] for a rollout of each leaf, then for its actions."""
+        numbers = (self._blocks + self.width * self.levels) * self._size
+        return noise.uniform(leaves, numbers) if numbers else np.empty((noise.batch, leaves, 0))
+
     def _roll_out(self, states: State, drawn: np.ndarray) -> np.ndarray:
-        """Discounted returns [M] of random plans of held actions, from drawn [M, blocks, A]."""
+        """Discounted returns [M] of random plans from states [M, S]."""
+        drawn = drawn[:, : self._blocks * self._size].reshape(len(drawn), self._blocks, -1)
         if hasattr(self.space, "n"):
             actions = (self.space.n * drawn[..., 0]).astype(np.int64)
         else:
@@ -146,6 +167,21 @@ class Evaluator:
                     same[m] = other
                 other = node["sibling"]
         return same
+
+
+def propose(space: Any, drawn: np.ndarray) -> np.ndarray:
+    """Actions [M, A, D] with each actuator at its lowest, middle or highest, from drawn [M, A, D].
+
+    Random ones; all there are, in random order, where A = 3^D. Bang-bang control loses little on
+    such tasks (Seyde et al. 2021, "Is bang-bang control all you need?"), and a tree is small.
+    """
+    low, high = box(space)
+    levels = np.floor(3 * drawn)
+    _, width, size = drawn.shape
+    if width == 3**size:
+        grid = np.stack(np.meshgrid(*[np.arange(3.0)] * size, indexing="ij"), -1)
+        levels = grid.reshape(width, size)[drawn[..., 0].argsort(axis=1)]
+    return low + (high - low) * levels / 2
 
 
 def box(space: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,7 @@ from planners.selection import (
     halving_schedule,
     most_visited,
 )
+from planners.transpositions import Shared
 from planners.tree import ABSENT, Tree, allocate, matching_child, reroot
 
 # Seconds of simulated time: what rollouts look ahead where actions are discrete (300 frames of an
@@ -94,7 +95,9 @@ class MCTS:
         the tree; gumbel: of the node.
       outcomes: Next states kept per action, at most: 1 where the model is deterministic.
       transpositions: Whether nodes of the same state share transitions and evaluations.
-      samples: Continuous actions of a node, drawn from the prior (Hubert et al. 2021, section 4).
+      proposal: Where the continuous actions of a node come from: `levels`, each actuator at its
+        lowest, middle or highest; or `prior`, drawn from it (Hubert et al. 2021, section 4).
+      samples: How many there are.
       widening, exponent: Of these, widening * visits^exponent are open (Couetoux et al. 2011).
       options: Of the search: the fields of its dataclass in `planners/selection.py`.
 
@@ -117,6 +120,7 @@ class MCTS:
         normalise: str | None = None,
         outcomes: int = 1,
         transpositions: bool = False,
+        proposal: str | None = None,
         samples: int | None = None,
         widening: float | None = None,
         exponent: float | None = None,
@@ -129,10 +133,10 @@ class MCTS:
                 f"planner mcts with search {search} needs discrete actions or a vector of"
                 f" continuous ones, and task {spec.name} has {space}"
             )
-        of_samples = {"samples": samples, "widening": widening, "exponent": exponent}
-        check_ranges({**of_samples, **options, "leaves": leaves, "discount": discount})
+        given = {"samples": samples, "widening": widening, "exponent": exponent}
+        check_ranges({**given, **options, "leaves": leaves, "discount": discount})
         check_ranges({"repeat": repeat, "depth": depth, "outcomes": outcomes})
-        for key, value in of_samples.items():
+        for key, value in {**given, "proposal": proposal}.items():
             if self.discrete and value is not None:
                 raise ValueError(
                     f"planner.{key} is for continuous actions, and task {spec.name} has {space}:"
@@ -140,6 +144,8 @@ class MCTS:
                 )
         if normalise not in (None, "tree", "node"):
             raise ValueError(f"planner.normalise is '{normalise}': choose one of tree, node")
+        if proposal not in (None, "levels", "prior"):
+            raise ValueError(f"planner.proposal is '{proposal}': choose one of levels, prior")
         if transpositions and (outcomes > 1 or not self.discrete):
             raise ValueError(
                 "planner.transpositions needs discrete actions and planner.outcomes=1: nodes share"
@@ -148,8 +154,11 @@ class MCTS:
         self.search = RULES[search](**options)
         self.space, self.discount, self.reuse = space, discount, reuse
         self.transpositions, self.leaves, self.outcomes = transpositions, leaves, outcomes
-        self.width = int(space.n) if self.discrete else samples or SAMPLES
         self.size = None if self.discrete else int(space.shape[0])
+        self.levels = not self.discrete and proposal != "prior"
+        self.width = int(space.n) if self.discrete else samples or SAMPLES
+        if self.levels:
+            self.width = min(self.width, 3 ** space.shape[0])
         held = 1 if self.discrete else max(1, round(HELD / dt))
         self.repeat = self.plan_every = repeat or held
         rule = (
@@ -184,7 +193,8 @@ class MCTS:
         by_value = self.depth == 0 or (self.depth is None and prior.has_value)
         depth = 0 if by_value else self.rollout
         simulations = (self.steps - depth) // (self.repeat + depth)
-        evaluator = Evaluator(
+        kind = Shared if self.transpositions else Evaluator
+        evaluator = kind(
             model,
             prior,
             noise,
@@ -195,12 +205,15 @@ class MCTS:
             self.discount,
             depth,
             guided=self.discrete and not isinstance(self.search, UCT),
+            levels=self.levels,
             merge=self.outcomes > 1,
         )
         tree, kept = self._begin(state, carry, simulations)
         anew = np.flatnonzero(~kept)
         if anew.size:
             evaluator.plant(tree, anew, state[anew])
+        if isinstance(evaluator, Shared):
+            evaluator.remember(tree)
         schedule = self._prepare_roots(tree, simulations, noise)
         leaves = np.empty(carry.batch * self.leaves, LEAF)
         arrays = (self.rule, schedule, tree.summaries, tree.nodes, tree.edges, leaves)

@@ -306,6 +306,44 @@ def test_the_seed_matters_and_nothing_else():
     assert not np.array_equal(plans[0].policy, plans[2].policy)
 
 
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("leaves", [1, 6])
+def test_transpositions_save_steps_and_change_nothing(search, leaves):
+    """Few states, reached in many ways; over several decisions, and in two environments."""
+    plans, steps, asked = [], [], []
+    for transpositions in (False, True):
+        model = layered(2, layers=7, width=3, ends=0.05)
+        prior = random_oracle(2, model)
+        planner = make(search, 200, leaves=leaves, depth=0, transpositions=transpositions)
+        carry, states, found = planner.init(2), [0, 1], []
+        for decision in range(4):
+            plan, carry = decide(planner, model, states, prior, decision=decision, carry=carry)
+            found.append((plan.action, plan.value, plan.policy))
+            states = model.step(np.array(states, float)[:, None], plan.action)[0][:, 0]
+        plans.append(found)
+        steps.append(model.sim_steps)
+        asked.append(prior.asked)
+    for a, b in zip(*plans, strict=True):
+        assert np.array_equal(a[0], b[0])
+        assert np.allclose(a[1], b[1], rtol=1e-12)
+        assert np.allclose(a[2], b[2], rtol=1e-9)
+    assert steps[1] < 0.5 * steps[0]
+    assert asked[1] < 0.5 * asked[0]
+
+
+def test_transpositions_share_rollouts_and_what_diverges():
+    model = layered(3, layers=7, width=3, ends=0.0)
+    model.rewards[5, 1] = np.nan
+    steps = []
+    for transpositions in (False, True):
+        model.sim_steps = 0
+        planner = make("uct", 2000, depth=3, transpositions=transpositions)
+        plan, _ = decide(planner, model)
+        assert np.isfinite(plan.value).all()
+        steps.append(model.sim_steps)
+    assert steps[1] < 0.5 * steps[0]
+
+
 class Reach:
     """A point on a line: x + 0.2 u, the reward is -|x - 1|."""
 
@@ -350,7 +388,7 @@ def test_continuous_actions(search, repeat):
         reused.append(plan.statistics["reused"])
         for h in range(repeat):
             state, _, _ = model.step(state, plan.actions[:, h])
-    assert np.abs(state[:, 0] - 1).max() < 0.35
+    assert np.abs(state[:, 0] - 1).max() < 0.5
     assert reused[0] == 0
     # The points of a rollout and of single steps differ by rounding where they are held.
     assert repeat > 1 or min(reused[1:]) == 1
@@ -361,8 +399,13 @@ def test_progressive_widening():
     for widening, exponent, samples, opened in ((2, 0.5, 16, 16), (1, 0.5, 50, 10), (3, 0, 9, 3)):
         planner = make_planner(
             *(spec, "uct", 102),
-            **{"repeat": 1, "depth": 0, "leaves": 1},
-            **{"widening": widening, "exponent": exponent, "samples": samples},
+            repeat=1,
+            depth=0,
+            leaves=1,
+            proposal="prior",
+            widening=widening,
+            exponent=exponent,
+            samples=samples,
         )
         prior = NoLearner(spec.action_space)
         state = np.zeros((1, 2))
@@ -396,16 +439,16 @@ def test_mistakes_are_told_in_one_line(search, options, said):
 def test_a_task_without_single_actions_is_refused():
     space = gymnasium.spaces.MultiDiscrete([2, 3])
     spec = SimpleNamespace(name="buttons", action_space=space, control_dt=1.0, budget_per_step=1)
-    with pytest.raises(ValueError, match="mcts with search puct needs discrete .* task buttons"):
+    with pytest.raises(ValueError, match="task buttons has Multi"):
         make_planner(spec, "puct", 100)
     with pytest.raises(ValueError, match="transpositions needs discrete actions"):
         make_planner(make_box(), "uct", 1000, transpositions=True)
 
 
-def test_the_prior_guides(search="puct"):
+def test_the_prior_guides():
     """With equal values, visits follow the prior's probabilities."""
     zeros = np.zeros((1, 3, 1))
     model = Finite(zeros.astype(int), zeros, zeros + 1)
     oracle = Oracle(np.zeros(1), np.log([[0.2, 0.5, 0.3]]))
-    plan, _ = decide(make(search, 1000), model, prior=oracle)
+    plan, _ = decide(make("puct", 1000), model, prior=oracle)
     assert np.allclose(plan.policy, [[0.2, 0.5, 0.3]], atol=0.01)

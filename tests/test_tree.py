@@ -42,7 +42,7 @@ def test_values_are_means_of_returns(search, discount):
     tree, model = searched(search, discount)
     terminal = 0
     for b in range(2):
-        assert tree.summaries["size"][b] > 20
+        assert tree.summaries["size"][b] > 15
         for i in range(tree.summaries["size"][b]):
             returns = []
             for j in below(tree, b, i):
