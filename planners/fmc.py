@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from planners.interface import Plan, Prior, State, WorldModel
+from planners.interface import Plan, Prior, State, StepModel
 from planners.noise import Noise
 
 
@@ -63,7 +63,7 @@ class FMC:
         """No warm start: every decision begins with new walkers."""
 
     def plan(
-        self, model: WorldModel, prior: Prior, state: State, carry: None, noise: Noise
+        self, model: StepModel, prior: Prior, state: State, carry: None, noise: Noise
     ) -> tuple[Plan, None]:
         """Decide in states [B, S]."""
         batch, walkers = len(state), self.walkers

@@ -29,7 +29,7 @@ import numpy as np
 from numba import njit
 
 from planners import novelty
-from planners.interface import Plan, Prior, State, WorldModel
+from planners.interface import Plan, Prior, State, StepModel
 from planners.noise import Noise
 
 ABSENT, PENDING = -1, -2  # a successor that is not simulated; one that is being simulated
@@ -131,7 +131,7 @@ class IW:
 
     def plan(
         self,
-        model: WorldModel,
+        model: StepModel,
         prior: Prior,
         state: State,
         carry: list[Tree | None],
@@ -170,13 +170,13 @@ class IW:
         }
         return Plan(action, action[:, None], value, statistics), carry
 
-    def _codes(self, model: WorldModel, state: State) -> np.ndarray:
+    def _codes(self, model: StepModel, state: State) -> np.ndarray:
         """Codes [M, C] of states [M, S]."""
         if self.kind == novelty.RAM:
             return novelty.encode(self.kind, model.features(state))
         return novelty.encode(self.kind, cast(Any, model).features(state, kind="screen"))
 
-    def _search(self, model: WorldModel, trees: list[Tree]) -> None:
+    def _search(self, model: StepModel, trees: list[Tree]) -> None:
         """Roll out from the roots until the budget is spent or the root solved."""
         batch, leaves, kind = len(trees), self.leaves, self.kind
         spent = np.zeros(batch, int)

@@ -101,7 +101,7 @@ def plant(
 
 @njit(cache=True, nogil=True)
 def _plant(
-    summaries: np.ndarray,
+    summaries: Any,
     nodes: np.ndarray,
     edges: np.ndarray,
     which: np.ndarray,
@@ -259,7 +259,7 @@ def subtree(nodes: np.ndarray, sizes: np.ndarray, roots: np.ndarray, room: int) 
 def _move(
     old: np.ndarray,
     old_edges: np.ndarray,
-    summaries: np.ndarray,
+    summaries: Any,
     nodes: np.ndarray,
     edges: np.ndarray,
     renamed: np.ndarray,

@@ -120,7 +120,9 @@ def make(search, budget=400, actions=3, spec=None, **options: Any) -> MCTS:
     return planner
 
 
-def decide(planner, model, states=(0,), prior=None, seed=0, decision=0, episodes=None, carry=None):
+def decide(
+    planner, model, states=(0,), prior=None, seed=0, decision=0, episodes=None, carry=None
+) -> tuple[Any, Any]:
     """The plan in the given states, and the carry."""
     prior = prior or NoLearner(planner.space)
     state = np.array(states, float)[:, None]

@@ -79,6 +79,9 @@ class Quadratic:
     def sample(self, features, noise):
         return np.zeros((len(features), 1))
 
+    def logits(self, features):
+        raise NotImplementedError
+
     def value(self, features):
         flat = features.reshape(-1, features.shape[-1])
         return -np.einsum("ni,ij,nj->n", flat, self.D, flat) / 2

@@ -1,14 +1,20 @@
 """Tree search: the decisions it makes, its budget, its warm start, its options."""
 
+import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
+from commandline import CommandLine
 from finite import Finite, Oracle, decide, endless, layered, make, make_spec, random_oracle
+from omegaconf import OmegaConf
 
 from learners.none import NoLearner
+from planners.leaves import propose
 from planners.mcts import make_planner
 from planners.noise import Noise
 from planners.selection import halving_schedule
@@ -30,7 +36,8 @@ def test_converges_to_value_iteration(search, leaves):
     for seed in range(4):
         model = layered(seed)
         q = model.solve(0.9)[0]
-        planner = make(search, budget=20_000, depth=0, discount=0.9, leaves=leaves)
+        options: dict[str, Any] = {"exploration": 1.0} if search == "uct" else {}
+        planner = make(search, 20_000, depth=0, discount=0.9, leaves=leaves, **options)
         prior = truth(model, 0.9) if search == "gumbel" else None
         plan, _ = decide(planner, model, prior=prior)
         assert plan.action[0] == q.argmax()
@@ -42,7 +49,8 @@ def test_converges_where_the_model_is_stochastic(search):
     for seed in range(3):
         model = layered(seed, actions=2, outcomes=3, layers=3)
         q = model.solve(0.9)[0]
-        planner = make(search, 30_000, 2, depth=0, discount=0.9, outcomes=300)
+        options: dict[str, Any] = {"exploration": 1.0} if search == "uct" else {}
+        planner = make(search, 30_000, 2, depth=0, discount=0.9, outcomes=300, **options)
         plan, _ = decide(planner, model)
         assert q.max() - q[plan.action[0]] < 0.03
         assert abs(plan.value[0] - q.max()) < 0.2
@@ -196,10 +204,11 @@ def test_many_decisions_keep_within_the_room(search):
     successors = np.minimum(np.arange(size) + 1, size - 1)[:, None, None]
     model = Finite(successors, np.ones((size, 1, 1)), np.ones((size, 1, 1)))
     planner = make(search, 30, 1, depth=0)
-    carry = planner.init(1)
+    plan, carry = None, planner.init(1)
     for decision in range(20):
         plan, carry = decide(planner, model, [decision], decision=decision, carry=carry)
         assert carry.tree.nodes.shape[1] == 62
+    assert plan is not None
     assert plan.statistics["reused"] == 1.0
     assert plan.statistics["depth"] > 40
 
@@ -283,12 +292,21 @@ OPTIONS = [
 ]
 
 
+def test_every_key_of_the_yaml_is_an_option_that_is_tested():
+    path = Path(__file__).resolve().parents[1] / "conf" / "planner" / "mcts.yaml"
+    keys = OmegaConf.load(path).keys() - {"_target_", "search", "budget"}
+    tested = {key for _, options in OPTIONS for key in options}
+    elsewhere = {"outcomes", "transpositions", "proposal", "samples", "widening", "exponent"}
+    assert keys == tested | elsewhere
+
+
 @pytest.mark.parametrize(("search", "options"), OPTIONS)
 def test_every_option_matters(search, options):
     model = layered(7, layers=9, ends=0.0)
     oracle = random_oracle(7, model) if search != "uct" else None
     policies = []
-    for given in ({"dirichlet_fraction": 0.5} if "dirichlet_alpha" in options else {}, options):
+    usual: dict[str, Any] = {"dirichlet_fraction": 0.5} if "dirichlet_alpha" in options else {}
+    for given in (usual, options):
         planner, found = make(search, 130, **given), []
         carry, states = planner.init(1), np.zeros((1, 1))
         for decision in range(2):
@@ -327,8 +345,8 @@ def test_transpositions_save_steps_and_change_nothing(search, leaves):
         assert np.array_equal(a[0], b[0])
         assert np.allclose(a[1], b[1], rtol=1e-12)
         assert np.allclose(a[2], b[2], rtol=1e-9)
-    assert steps[1] < 0.5 * steps[0]
-    assert asked[1] < 0.5 * asked[0]
+    assert steps[1] < 0.7 * steps[0]
+    assert asked[1] < 0.7 * asked[0]
 
 
 def test_transpositions_share_rollouts_and_what_diverges():
@@ -394,6 +412,36 @@ def test_continuous_actions(search, repeat):
     assert repeat > 1 or min(reused[1:]) == 1
 
 
+def test_proposals():
+    low, high = np.array([-2.0, 0.0]), np.array([2.0, 1.0])
+    space = gymnasium.spaces.Box(low, high, dtype=np.float64)
+    random = np.random.default_rng(0)
+    every = propose(space, random.random((5, 9, 2)))
+    assert len({tuple(map(tuple, actions)) for actions in every}) == 5  # in different orders
+    for actions in every:
+        assert {tuple(action) for action in actions} == {
+            (x, y) for x in (-2, 0, 2) for y in (0, 0.5, 1)
+        }
+    some = propose(space, random.random((1, 3000, 2)))[0]
+    for a, level in enumerate(([-2, 0, 2], [0, 0.5, 1])):
+        values, counts = np.unique(some[:, a], return_counts=True)
+        assert values.tolist() == level
+        assert counts.min() > 900
+
+
+@pytest.mark.parametrize(
+    "options", [{"proposal": "prior"}, {"samples": 2}, {"widening": 1}, {"exponent": 0.0}]
+)
+def test_every_option_of_continuous_actions_matters(options):
+    spec, values = make_box(), []
+    for given in ({}, options):
+        planner, state = make_planner(spec, "uct", 1000, **given), np.zeros((1, 2))
+        prior = NoLearner(spec.action_space)
+        plan, _ = planner.plan(Reach(), prior, state, planner.init(1), Noise(0, [0], 0))
+        values.append(plan.value[0])
+    assert values[0] != values[1]
+
+
 def test_progressive_widening():
     spec = make_box()
     for widening, exponent, samples, opened in ((2, 0.5, 16, 16), (1, 0.5, 50, 10), (3, 0, 9, 3)):
@@ -421,7 +469,11 @@ def test_progressive_widening():
         ("utc", {}, "planner.search is 'utc': choose one of uct, puct, gumbel"),
         ("uct", {"pb_c_init": 2}, "planner.pb_c_init: search uct has no such option; it has leav"),
         ("gumbel", {"exploration": 2}, "planner.exploration: search gumbel has no such option"),
-        ("uct", {"leaves": 0}, "planner.leaves is 0: give a number from 1"),
+        ("uct", {"leaves": 0}, "planner.leaves is 0: give a whole number from 1 to"),
+        ("uct", {"leaves": 2.5}, "planner.leaves is 2.5: give a whole number"),
+        ("uct", {"exploration": "much"}, "planner.exploration is 'much': give a number"),
+        ("uct", {"reuse": "maybe"}, "planner.reuse is 'maybe': give true or false"),
+        ("uct", {"proposal": "wild"}, "planner.proposal is for continuous actions"),
         ("uct", {"discount": 0}, "planner.discount is 0"),
         ("uct", {"exploration": -1}, "planner.exploration is -1"),
         ("uct", {"normalise": "leaf"}, "planner.normalise is 'leaf': choose one of tree, node"),
@@ -452,3 +504,18 @@ def test_the_prior_guides():
     oracle = Oracle(np.zeros(1), np.log([[0.2, 0.5, 0.3]]))
     plan, _ = decide(make("puct", 1000), model, prior=oracle)
     assert np.allclose(plan.policy, [[0.2, 0.5, 0.3]], atol=0.01)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_from_the_command_line(search, monkeypatch, capsys, tmp_path):
+    command = CommandLine(monkeypatch, capsys, tmp_path)
+    words = ("planner=mcts", f"planner.search={search}", "planner.budget=60")
+    code, out, _ = command("task=toy-chain", *words)
+    assert code == 0
+    assert f"mcts-{search}" in out
+    (summary,) = tmp_path.glob(f"toy-chain/mcts-{search}/*/seed0/summary.json")
+    ledger = json.loads(summary.read_text())["ledger"]
+    assert 0 < ledger["evaluation_sim_steps"] <= 60 * ledger["evaluation_decisions"]
+    code, out, error = command("task=cheetah", *words, "planner.samples=no")
+    assert code == 2
+    assert "planner.samples" in error
