@@ -21,16 +21,20 @@ class WorldModel(Protocol):
         """
         ...
 
-    def step(self, state: State, action: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
-        """Next states, rewards [M] and continuation [M] of actions [M, A], or [M] if discrete."""
-        ...
-
     def select(self, state: State, which: np.ndarray) -> State:
         """The state in some of the environments, [M]."""
         ...
 
     def features(self, state: State) -> np.ndarray:
         """What a policy or value sees of a state, [..., F]."""
+        ...
+
+
+class StepModel(WorldModel, Protocol):
+    """A world model that a tree can be searched in."""
+
+    def step(self, state: State, action: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
+        """Next states, rewards [M] and continuation [M] of actions [M, A], or [M] if discrete."""
         ...
 
 
@@ -41,10 +45,6 @@ class Prior(Protocol):
         """Actions [B, A] for features [B, F]."""
         ...
 
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        """Of a policy over discrete actions: [N, n] for features [N, F]."""
-        ...
-
     def value(self, features: np.ndarray) -> np.ndarray:
         """Values [N] of features [N, F]."""
         ...
@@ -52,6 +52,14 @@ class Prior(Protocol):
     @property
     def has_value(self) -> bool:
         """False where the value is 0 everywhere, so that a planner need not ask for it."""
+        ...
+
+
+class DiscretePrior(Prior, Protocol):
+    """A prior over discrete actions."""
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Of a policy over discrete actions: [N, n] for features [N, F]."""
         ...
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from planners.interface import Prior, State, WorldModel
+from planners.interface import State, StepModel
 from planners.noise import Noise
 from planners.tree import Tree, plant
 
@@ -20,6 +20,7 @@ class Evaluator:
     """The model and the prior in one decision.
 
     Attributes:
+      prior: A `Prior`; a `DiscretePrior` where it guides.
       space: Of the actions.
       width, leaves: Actions of a node, leaves of a round in each tree.
       repeat, discount: Control steps that an action is held, discount of each of them.
@@ -29,8 +30,8 @@ class Evaluator:
       merge: Whether an action can lead to several states.
     """
 
-    model: WorldModel
-    prior: Prior
+    model: StepModel
+    prior: Any
     noise: Noise
     space: Any
     width: int

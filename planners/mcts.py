@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from planners.interface import Plan, Planner, Prior, State, WorldModel
+from planners.interface import Plan, Planner, Prior, State, StepModel
 from planners.leaves import NOBODY, Evaluator
 from planners.noise import Noise
 from planners.selection import (
@@ -146,6 +146,9 @@ class MCTS:
             raise ValueError(f"planner.normalise is '{normalise}': choose one of tree, node")
         if proposal not in (None, "levels", "prior"):
             raise ValueError(f"planner.proposal is '{proposal}': choose one of levels, prior")
+        for key, value in {"reuse": reuse, "transpositions": transpositions}.items():
+            if not isinstance(value, bool):
+                raise ValueError(f"planner.{key} is {value!r}: give true or false")
         if transpositions and (outcomes > 1 or not self.discrete):
             raise ValueError(
                 "planner.transpositions needs discrete actions and planner.outcomes=1: nodes share"
@@ -187,7 +190,7 @@ class MCTS:
         return Carry(batch, None, np.full(batch, ABSENT))
 
     def plan(
-        self, model: WorldModel, prior: Prior, state: State, carry: Carry, noise: Noise
+        self, model: StepModel, prior: Prior, state: State, carry: Carry, noise: Noise
     ) -> tuple[Plan, Carry]:
         """Decide in `state` ([B] environments)."""
         by_value = self.depth == 0 or (self.depth is None and prior.has_value)
@@ -281,8 +284,10 @@ def check_ranges(options: dict[str, Any]) -> None:
     """
     for key, value in options.items():
         least, most = RANGES[key]
-        if value is not None and not least <= value <= most:
-            raise ValueError(f"planner.{key} is {value}: give a number from {least} to {most}")
+        kind, name = (int, "whole number") if isinstance(least, int) else (int | float, "number")
+        right = isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most
+        if value is not None and not right:
+            raise ValueError(f"planner.{key} is {value!r}: give a {name} from {least} to {most}")
 
 
 def make_planner(spec: Any, search: str, budget: int, **options: Any) -> Planner:

@@ -21,7 +21,7 @@ class UCT:
       exploration: C in Q + C sqrt(ln N / n).
     """
 
-    exploration: float = 1.0
+    exploration: float = 0.3
 
     def rule(self, normalise: str | None) -> tuple[int, float, float, bool]:
         """The first four fields of `RULE`."""
@@ -119,12 +119,12 @@ def halving_schedule(considered: int, simulations: int) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def advance(
-    rules: np.ndarray,
+    rules: Any,
     schedule: np.ndarray,
-    summaries: np.ndarray,
-    all_nodes: np.ndarray,
-    all_edges: np.ndarray,
-    leaves: np.ndarray,
+    summaries: Any,
+    all_nodes: Any,
+    all_edges: Any,
+    leaves: Any,
     count: int,
     rewards: np.ndarray,
     continuation: np.ndarray,

@@ -101,7 +101,7 @@ def plant(
 
 @njit(cache=True, nogil=True)
 def _plant(
-    summaries: np.ndarray,
+    summaries: Any,
     nodes: np.ndarray,
     edges: np.ndarray,
     which: np.ndarray,

@@ -2,7 +2,7 @@
 
 import json
 
-from benchmarks import rollout
+from benchmarks import rollout, search
 
 
 def test_rollout(tmp_path, capsys):
@@ -16,3 +16,13 @@ def test_rollout(tmp_path, capsys):
     assert "EnvPool" in str(report["environments"]) + str(report["left_out"])
     table = capsys.readouterr().out
     assert all(row["line"] in table for row in report["rollouts"] + report["environments"])
+
+
+def test_search(tmp_path, capsys):
+    path = tmp_path / "search.json"
+    search.main(["--quick", "--json", str(path)])
+    report = json.loads(path.read_text())
+    assert len(report["rows"]) == 2 * len(search.QUICK.batches)
+    assert all(row["us"] > 0 for row in report["rows"])
+    assert ("us, mctx" in report["rows"][0]) == (report["left_out"] is None)
+    assert report["rows"][0]["line"] in capsys.readouterr().out

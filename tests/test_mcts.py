@@ -1,16 +1,29 @@
 """Tree search: the decisions it makes, its budget, its warm start, its options."""
 
+import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
-from finite import Finite, Oracle, decide, endless, layered, make, make_spec, random_oracle
+from commandline import CommandLine
+from finite import (
+    Finite,
+    Oracle,
+    decide,
+    endless,
+    layered,
+    make,
+    make_box,
+    make_spec,
+    random_oracle,
+)
+from omegaconf import OmegaConf
 
-from learners.none import NoLearner
 from planners.mcts import make_planner
-from planners.noise import Noise
 from planners.selection import halving_schedule
 from planners.tree import STRUCK
 
@@ -30,7 +43,8 @@ def test_converges_to_value_iteration(search, leaves):
     for seed in range(4):
         model = layered(seed)
         q = model.solve(0.9)[0]
-        planner = make(search, budget=20_000, depth=0, discount=0.9, leaves=leaves)
+        options: Any = {"exploration": 1.0} if search == "uct" else {}
+        planner = make(search, 20_000, depth=0, discount=0.9, leaves=leaves, **options)
         prior = truth(model, 0.9) if search == "gumbel" else None
         plan, _ = decide(planner, model, prior=prior)
         assert plan.action[0] == q.argmax()
@@ -42,7 +56,8 @@ def test_converges_where_the_model_is_stochastic(search):
     for seed in range(3):
         model = layered(seed, actions=2, outcomes=3, layers=3)
         q = model.solve(0.9)[0]
-        planner = make(search, 30_000, 2, depth=0, discount=0.9, outcomes=300)
+        options: Any = {"exploration": 1.0} if search == "uct" else {}
+        planner = make(search, 30_000, 2, depth=0, discount=0.9, outcomes=300, **options)
         plan, _ = decide(planner, model)
         assert q.max() - q[plan.action[0]] < 0.03
         assert abs(plan.value[0] - q.max()) < 0.2
@@ -196,10 +211,11 @@ def test_many_decisions_keep_within_the_room(search):
     successors = np.minimum(np.arange(size) + 1, size - 1)[:, None, None]
     model = Finite(successors, np.ones((size, 1, 1)), np.ones((size, 1, 1)))
     planner = make(search, 30, 1, depth=0)
-    carry = planner.init(1)
+    plan, carry = None, planner.init(1)
     for decision in range(20):
         plan, carry = decide(planner, model, [decision], decision=decision, carry=carry)
         assert carry.tree.nodes.shape[1] == 62
+    assert plan is not None
     assert plan.statistics["reused"] == 1.0
     assert plan.statistics["depth"] > 40
 
@@ -229,7 +245,8 @@ def test_what_diverges_is_struck_out(search):
 def test_ties_go_to_the_lower_index():
     zeros = np.zeros((1, 5, 1))
     model = Finite(zeros.astype(int), zeros, zeros + 1)
-    for search, options in (("uct", {}), ("puct", {}), ("gumbel", {"gumbel_scale": 0.0})):
+    cases: Any = (("uct", {}), ("puct", {}), ("gumbel", {"gumbel_scale": 0.0}))
+    for search, options in cases:
         plan, _ = decide(make(search, 3, 5, depth=0, leaves=1, **options), model)
         assert plan.action[0] == 0
 
@@ -283,12 +300,21 @@ OPTIONS = [
 ]
 
 
+def test_every_key_of_the_yaml_is_an_option_that_is_tested():
+    path = Path(__file__).resolve().parents[1] / "conf" / "planner" / "mcts.yaml"
+    keys = OmegaConf.load(path).keys() - {"_target_", "search", "budget"}
+    tested = {key for _, options in OPTIONS for key in options}
+    elsewhere = {"outcomes", "transpositions", "proposal", "samples", "widening", "exponent"}
+    assert keys == tested | elsewhere
+
+
 @pytest.mark.parametrize(("search", "options"), OPTIONS)
 def test_every_option_matters(search, options):
     model = layered(7, layers=9, ends=0.0)
     oracle = random_oracle(7, model) if search != "uct" else None
     policies = []
-    for given in ({"dirichlet_fraction": 0.5} if "dirichlet_alpha" in options else {}, options):
+    default: Any = {"dirichlet_fraction": 0.5} if "dirichlet_alpha" in options else {}
+    for given in (default, options):
         planner, found = make(search, 130, **given), []
         carry, states = planner.init(1), np.zeros((1, 1))
         for decision in range(2):
@@ -327,8 +353,8 @@ def test_transpositions_save_steps_and_change_nothing(search, leaves):
         assert np.array_equal(a[0], b[0])
         assert np.allclose(a[1], b[1], rtol=1e-12)
         assert np.allclose(a[2], b[2], rtol=1e-9)
-    assert steps[1] < 0.5 * steps[0]
-    assert asked[1] < 0.5 * asked[0]
+    assert steps[1] < 0.7 * steps[0]
+    assert asked[1] < 0.7 * asked[0]
 
 
 def test_transpositions_share_rollouts_and_what_diverges():
@@ -344,84 +370,17 @@ def test_transpositions_share_rollouts_and_what_diverges():
     assert steps[1] < 0.5 * steps[0]
 
 
-class Reach:
-    """A point on a line: x + 0.2 u, the reward is -|x - 1|."""
-
-    def __init__(self):
-        self.sim_steps = 0
-
-    def rollout(self, state, plans):
-        self.sim_steps += plans[..., 0].size
-        x = state[:, None, :1] + 0.2 * plans[..., 0].cumsum(axis=2)
-        rewards = -np.abs(x - 1)
-        rows = np.stack([x[..., -1], np.repeat(state[:, None, 1], x.shape[1], 1)], axis=-1)
-        return rewards, np.ones_like(rewards), rows
-
-    def step(self, state, action):
-        rewards, continuation, last = self.rollout(state, action[:, None, None])
-        return last[:, 0], rewards[:, 0, 0], continuation[:, 0, 0]
-
-    def features(self, state):
-        return state
-
-
-def make_box(bound=1.0, actuators=1, dt=0.05):
-    space = gymnasium.spaces.Box(-bound, bound, (actuators,), np.float64)
-    return SimpleNamespace(name="reach", action_space=space, control_dt=dt, budget_per_step=1)
-
-
-@pytest.mark.parametrize("search", SEARCHES)
-@pytest.mark.parametrize("repeat", [1, 3])
-def test_continuous_actions(search, repeat):
-    spec = make_box()
-    model, planner = Reach(), make_planner(spec, search, 2000, repeat=repeat)
-    carry, state = planner.init(2), np.array([[0.0, 0.0], [3.0, 0.0]])
-    prior, reused = NoLearner(spec.action_space), []
-    for decision in range(24 // repeat):
-        before = model.sim_steps
-        plan, carry = planner.plan(model, prior, state, carry, Noise(0, range(2), decision))
-        assert model.sim_steps - before <= 4000
-        assert plan.policy is None
-        assert plan.action.shape == (2, 1)
-        assert plan.actions.shape == (2, repeat, 1)
-        assert (plan.actions == plan.action[:, None]).all()
-        reused.append(plan.statistics["reused"])
-        for h in range(repeat):
-            state, _, _ = model.step(state, plan.actions[:, h])
-    assert np.abs(state[:, 0] - 1).max() < 0.5
-    assert reused[0] == 0
-    # The points of a rollout and of single steps differ by rounding where they are held.
-    assert repeat > 1 or min(reused[1:]) == 1
-
-
-def test_progressive_widening():
-    spec = make_box()
-    for widening, exponent, samples, opened in ((2, 0.5, 16, 16), (1, 0.5, 50, 10), (3, 0, 9, 3)):
-        planner = make_planner(
-            *(spec, "uct", 102),
-            repeat=1,
-            depth=0,
-            leaves=1,
-            proposal="prior",
-            widening=widening,
-            exponent=exponent,
-            samples=samples,
-        )
-        prior = NoLearner(spec.action_space)
-        state = np.zeros((1, 2))
-        _, carry = planner.plan(Reach(), prior, state, planner.init(1), Noise(0, [0], 0))
-        visited = carry.tree.edges["visits"][0, 0] > 0
-        assert visited.sum() in (opened, opened + 1)
-        assert visited[: visited.sum()].all()
-
-
 @pytest.mark.parametrize(
     ("search", "options", "said"),
     [
         ("utc", {}, "planner.search is 'utc': choose one of uct, puct, gumbel"),
         ("uct", {"pb_c_init": 2}, "planner.pb_c_init: search uct has no such option; it has leav"),
         ("gumbel", {"exploration": 2}, "planner.exploration: search gumbel has no such option"),
-        ("uct", {"leaves": 0}, "planner.leaves is 0: give a number from 1"),
+        ("uct", {"leaves": 0}, "planner.leaves is 0: give a whole number from 1 to"),
+        ("uct", {"leaves": 2.5}, "planner.leaves is 2.5: give a whole number"),
+        ("uct", {"exploration": "much"}, "planner.exploration is 'much': give a number"),
+        ("uct", {"reuse": "maybe"}, "planner.reuse is 'maybe': give true or false"),
+        ("uct", {"proposal": "wild"}, "planner.proposal is for continuous actions"),
         ("uct", {"discount": 0}, "planner.discount is 0"),
         ("uct", {"exploration": -1}, "planner.exploration is -1"),
         ("uct", {"normalise": "leaf"}, "planner.normalise is 'leaf': choose one of tree, node"),
@@ -452,3 +411,18 @@ def test_the_prior_guides():
     oracle = Oracle(np.zeros(1), np.log([[0.2, 0.5, 0.3]]))
     plan, _ = decide(make("puct", 1000), model, prior=oracle)
     assert np.allclose(plan.policy, [[0.2, 0.5, 0.3]], atol=0.01)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_from_the_command_line(search, monkeypatch, capsys, tmp_path):
+    command = CommandLine(monkeypatch, capsys, tmp_path)
+    words = ("planner=mcts", f"planner.search={search}", "planner.budget=60")
+    code, out, _ = command("task=toy-chain", *words)
+    assert code == 0
+    assert f"mcts-{search}" in out
+    (summary,) = tmp_path.glob(f"toy-chain/mcts-{search}/*/seed0/summary.json")
+    ledger = json.loads(summary.read_text())["ledger"]
+    assert 0 < ledger["evaluation_sim_steps"] <= 60 * ledger["evaluation_decisions"]
+    code, out, error = command("task=cheetah", *words, "planner.samples=no")
+    assert code == 2
+    assert "planner.samples" in error

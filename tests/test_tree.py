@@ -1,9 +1,13 @@
 """The arrays of a search tree: what is backed up, what is kept, by brute force."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from finite import decide, layered, make, random_oracle
 
+from learners.none import NoLearner
+from planners.noise import Noise
 from planners.tree import ABSENT, allocate, reroot
 
 SEARCHES = ("uct", "puct", "gumbel")
@@ -148,10 +152,8 @@ def test_states_keep_their_dtype(dtype):
     model = layered(0)
     planner = make("uct", 50, depth=0)
     states = np.array([[0], [1]], dtype)
-    from learners.none import NoLearner
-    from planners.noise import Noise
-
     prior = NoLearner(planner.space)
+    carry: Any = None
     plan, carry = planner.plan(model, prior, states, planner.init(2), Noise(0, [0, 1], 0))
     assert carry.tree.states.dtype == dtype
     following, _, _ = model.step(states, plan.action)
