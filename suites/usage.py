@@ -44,6 +44,7 @@ Examples
   python -m suites.run planner.optimizer=cem planner.horizon=0.8
   python -m suites.run agent=random evaluation.episodes=10  the baseline, mean of ten episodes
   python -m suites.run agent=random task=breakout           an Atari game
+  python -m suites.run planner=mcts task=cheetah            a tree of held actions
   python -m suites.run task=reacher video=true              and a video of it
   python -m suites.run planner.latency=0.05                 the plan comes 50 ms late, as on a robot
   python -m suites.run --config-dir my_conf task=my_task    your own task: my_conf/task/my_task.yaml
@@ -66,6 +67,9 @@ Keys of the run, with their defaults
 
 Keys of planner=mpc (planner.<key>=value)
 {planner}
+
+Keys of planner=mcts (planner.<key>=value)
+{tree}
 
 Keys of world_model=simulator (world_model.<key>=value)
 {world_model}
@@ -99,6 +103,7 @@ def help_text(conf: Path) -> str:
         options=_keys("\n".join(_option(name, *said) for name, said in OPTIONS.items())),
         run=_keys(run[run.index("seed:") : run.index("hydra:")]),
         planner=_keys((conf / "planner" / "mpc.yaml").read_text()),
+        tree=_keys((conf / "planner" / "mcts.yaml").read_text()),
         world_model=_keys((conf / "world_model" / "simulator.yaml").read_text()),
     )
 

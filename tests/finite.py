@@ -113,7 +113,12 @@ def make_spec(actions=3, **facts: Any):
     return SimpleNamespace(name="finite", action_space=space, **facts)
 
 
-def make(search, budget=400, actions=3, spec=None, **options: Any) -> MCTS:
+def make_box(bound=1.0, actuators=1, dt=0.05):
+    space = gymnasium.spaces.Box(-bound, bound, (actuators,), np.float64)
+    return SimpleNamespace(name="reach", action_space=space, control_dt=dt, budget_per_step=1)
+
+
+def make(search, budget: int = 400, actions: int = 3, spec: Any = None, **options: Any) -> MCTS:
     spec = spec or make_spec(actions)
     planner = make_planner(spec, search, budget, **options)
     assert isinstance(planner, MCTS)

@@ -2,7 +2,7 @@
 
 import json
 
-from benchmarks import atari, first_steps, rollout
+from benchmarks import atari, first_steps, rollout, search
 from suites import usage
 from suites.run import CONF
 from suites.tasks import registry
@@ -42,3 +42,13 @@ def test_atari(monkeypatch):
     assert atari.exactness("breakout", cases=2) == "rewards 2 of 2"
     monkeypatch.undo()
     assert atari.speed("breakout", rounds=1).endswith("x")
+
+
+def test_search(tmp_path, capsys):
+    path = tmp_path / "search.json"
+    search.main(["--quick", "--json", str(path)])
+    report = json.loads(path.read_text())
+    assert len(report["rows"]) == 2 * len(search.QUICK.batches)
+    assert all(row["us"] > 0 for row in report["rows"])
+    assert ("us, mctx" in report["rows"][0]) == (report["left_out"] is None)
+    assert report["rows"][0]["line"] in capsys.readouterr().out

@@ -10,13 +10,20 @@ import gymnasium
 import numpy as np
 import pytest
 from commandline import CommandLine
-from finite import Finite, Oracle, decide, endless, layered, make, make_spec, random_oracle
+from finite import (
+    Finite,
+    Oracle,
+    decide,
+    endless,
+    layered,
+    make,
+    make_box,
+    make_spec,
+    random_oracle,
+)
 from omegaconf import OmegaConf
 
-from learners.none import NoLearner
-from planners.leaves import propose
 from planners.mcts import make_planner
-from planners.noise import Noise
 from planners.selection import halving_schedule
 from planners.tree import STRUCK
 
@@ -36,7 +43,7 @@ def test_converges_to_value_iteration(search, leaves):
     for seed in range(4):
         model = layered(seed)
         q = model.solve(0.9)[0]
-        options: dict[str, Any] = {"exploration": 1.0} if search == "uct" else {}
+        options: Any = {"exploration": 1.0} if search == "uct" else {}
         planner = make(search, 20_000, depth=0, discount=0.9, leaves=leaves, **options)
         prior = truth(model, 0.9) if search == "gumbel" else None
         plan, _ = decide(planner, model, prior=prior)
@@ -49,7 +56,7 @@ def test_converges_where_the_model_is_stochastic(search):
     for seed in range(3):
         model = layered(seed, actions=2, outcomes=3, layers=3)
         q = model.solve(0.9)[0]
-        options: dict[str, Any] = {"exploration": 1.0} if search == "uct" else {}
+        options: Any = {"exploration": 1.0} if search == "uct" else {}
         planner = make(search, 30_000, 2, depth=0, discount=0.9, outcomes=300, **options)
         plan, _ = decide(planner, model)
         assert q.max() - q[plan.action[0]] < 0.03
@@ -238,7 +245,8 @@ def test_what_diverges_is_struck_out(search):
 def test_ties_go_to_the_lower_index():
     zeros = np.zeros((1, 5, 1))
     model = Finite(zeros.astype(int), zeros, zeros + 1)
-    for search, options in (("uct", {}), ("puct", {}), ("gumbel", {"gumbel_scale": 0.0})):
+    cases: Any = (("uct", {}), ("puct", {}), ("gumbel", {"gumbel_scale": 0.0}))
+    for search, options in cases:
         plan, _ = decide(make(search, 3, 5, depth=0, leaves=1, **options), model)
         assert plan.action[0] == 0
 
@@ -305,8 +313,8 @@ def test_every_option_matters(search, options):
     model = layered(7, layers=9, ends=0.0)
     oracle = random_oracle(7, model) if search != "uct" else None
     policies = []
-    usual: dict[str, Any] = {"dirichlet_fraction": 0.5} if "dirichlet_alpha" in options else {}
-    for given in (usual, options):
+    default: Any = {"dirichlet_fraction": 0.5} if "dirichlet_alpha" in options else {}
+    for given in (default, options):
         planner, found = make(search, 130, **given), []
         carry, states = planner.init(1), np.zeros((1, 1))
         for decision in range(2):
@@ -360,107 +368,6 @@ def test_transpositions_share_rollouts_and_what_diverges():
         assert np.isfinite(plan.value).all()
         steps.append(model.sim_steps)
     assert steps[1] < 0.5 * steps[0]
-
-
-class Reach:
-    """A point on a line: x + 0.2 u, the reward is -|x - 1|."""
-
-    def __init__(self):
-        self.sim_steps = 0
-
-    def rollout(self, state, plans):
-        self.sim_steps += plans[..., 0].size
-        x = state[:, None, :1] + 0.2 * plans[..., 0].cumsum(axis=2)
-        rewards = -np.abs(x - 1)
-        rows = np.stack([x[..., -1], np.repeat(state[:, None, 1], x.shape[1], 1)], axis=-1)
-        return rewards, np.ones_like(rewards), rows
-
-    def step(self, state, action):
-        rewards, continuation, last = self.rollout(state, action[:, None, None])
-        return last[:, 0], rewards[:, 0, 0], continuation[:, 0, 0]
-
-    def features(self, state):
-        return state
-
-
-def make_box(bound=1.0, actuators=1, dt=0.05):
-    space = gymnasium.spaces.Box(-bound, bound, (actuators,), np.float64)
-    return SimpleNamespace(name="reach", action_space=space, control_dt=dt, budget_per_step=1)
-
-
-@pytest.mark.parametrize("search", SEARCHES)
-@pytest.mark.parametrize("repeat", [1, 3])
-def test_continuous_actions(search, repeat):
-    spec = make_box()
-    model, planner = Reach(), make_planner(spec, search, 2000, repeat=repeat)
-    carry, state = planner.init(2), np.array([[0.0, 0.0], [3.0, 0.0]])
-    prior, reused = NoLearner(spec.action_space), []
-    for decision in range(24 // repeat):
-        before = model.sim_steps
-        plan, carry = planner.plan(model, prior, state, carry, Noise(0, range(2), decision))
-        assert model.sim_steps - before <= 4000
-        assert plan.policy is None
-        assert plan.action.shape == (2, 1)
-        assert plan.actions.shape == (2, repeat, 1)
-        assert (plan.actions == plan.action[:, None]).all()
-        reused.append(plan.statistics["reused"])
-        for h in range(repeat):
-            state, _, _ = model.step(state, plan.actions[:, h])
-    assert np.abs(state[:, 0] - 1).max() < 0.5
-    assert reused[0] == 0
-    # The points of a rollout and of single steps differ by rounding where they are held.
-    assert repeat > 1 or min(reused[1:]) == 1
-
-
-def test_proposals():
-    low, high = np.array([-2.0, 0.0]), np.array([2.0, 1.0])
-    space = gymnasium.spaces.Box(low, high, dtype=np.float64)
-    random = np.random.default_rng(0)
-    every = propose(space, random.random((5, 9, 2)))
-    assert len({tuple(map(tuple, actions)) for actions in every}) == 5  # in different orders
-    for actions in every:
-        assert {tuple(action) for action in actions} == {
-            (x, y) for x in (-2, 0, 2) for y in (0, 0.5, 1)
-        }
-    some = propose(space, random.random((1, 3000, 2)))[0]
-    for a, level in enumerate(([-2, 0, 2], [0, 0.5, 1])):
-        values, counts = np.unique(some[:, a], return_counts=True)
-        assert values.tolist() == level
-        assert counts.min() > 900
-
-
-@pytest.mark.parametrize(
-    "options", [{"proposal": "prior"}, {"samples": 2}, {"widening": 1}, {"exponent": 0.0}]
-)
-def test_every_option_of_continuous_actions_matters(options):
-    spec, values = make_box(), []
-    for given in ({}, options):
-        planner, state = make_planner(spec, "uct", 1000, **given), np.zeros((1, 2))
-        prior = NoLearner(spec.action_space)
-        plan, _ = planner.plan(Reach(), prior, state, planner.init(1), Noise(0, [0], 0))
-        values.append(plan.value[0])
-    assert values[0] != values[1]
-
-
-def test_progressive_widening():
-    spec = make_box()
-    for widening, exponent, samples, opened in ((2, 0.5, 16, 16), (1, 0.5, 50, 10), (3, 0, 9, 3)):
-        planner = make_planner(
-            *(spec, "uct", 102),
-            repeat=1,
-            depth=0,
-            leaves=1,
-            proposal="prior",
-            widening=widening,
-            exponent=exponent,
-            samples=samples,
-        )
-        prior = NoLearner(spec.action_space)
-        state = np.zeros((1, 2))
-        _, carry = planner.plan(Reach(), prior, state, planner.init(1), Noise(0, [0], 0))
-        visited = carry.tree.edges["visits"][0, 0] > 0
-        assert visited.sum() in (opened, opened + 1)
-        assert visited[: visited.sum()].all()
 
 
 @pytest.mark.parametrize(
