@@ -19,7 +19,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from numba import njit
 
 from benchmarks.report import Contestant, compare, machine, print_table, race, write_json
 from planners.mcts import make_planner
@@ -33,6 +32,8 @@ _random = np.random.default_rng(0)
 REWARDS = _random.normal(size=(SIZE, ACTIONS))
 LOGITS = _random.normal(size=(SIZE, ACTIONS))
 VALUES = _random.normal(size=SIZE)
+SUCCESSORS = (5 * np.arange(SIZE)[:, None, None] + np.arange(ACTIONS)[:, None] + 1) % SIZE
+GOING = np.ones(10_000)
 
 
 @dataclass(frozen=True)
@@ -47,26 +48,15 @@ class Scale:
 FULL, QUICK = Scale((1, 16, 256), (50, 200), 15), Scale((1, 2), (4,), 1)
 
 
-@njit(cache=True)
-def follow(
-    states: np.ndarray, actions: np.ndarray, table: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Next states [M, 1], rewards [M], continuation [M]."""
-    following, rewards = np.empty_like(states), np.empty(len(actions))
-    for m in range(len(actions)):
-        following[m, 0] = (states[m, 0] * 5 + actions[m] + 1) % SIZE
-        rewards[m] = table[states[m, 0], actions[m]]
-    return following, rewards, np.ones(len(actions))
-
-
 class Table:
     """A world model and a prior of next to no cost."""
 
     has_value = True
 
     def step(self, state: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, ...]:
-        """See `follow`."""
-        return follow(state, action, REWARDS)
+        """Next states [M, 1], rewards [M], continuation [M]."""
+        which = state[:, 0], action
+        return SUCCESSORS[which], REWARDS[which], GOING[: len(state)]
 
     def features(self, state: np.ndarray) -> np.ndarray:
         """The states."""
@@ -91,10 +81,9 @@ def our_search(search: str, batch: int, simulations: int, leaves: int) -> Callab
         **{"leaves": leaves, "discount": DISCOUNT, "depth": 0, "normalise": "node", **options},
     )
     table: Any = Table()
-    states = np.arange(batch)[:, None] % SIZE
+    states, noise = np.arange(batch)[:, None] % SIZE, Noise(0, range(batch), 0)
 
     def work() -> int:
-        noise = Noise(0, range(batch), 0)
         planner.plan(table, table, states, planner.init(batch), noise)
         return batch * simulations
 

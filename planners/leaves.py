@@ -43,9 +43,15 @@ class Evaluator:
     levels: bool
     merge: bool
 
+    def __post_init__(self) -> None:
+        self._size = 1 if hasattr(self.space, "n") else self.space.shape[0]
+        self._blocks = -(-self.depth // self.repeat)  # actions of a rollout, each held
+        self._numbers = (self._blocks + self.width * self.levels) * self._size
+
     def plant(self, tree: Tree, trees: np.ndarray, states: State) -> None:
         """Begin the given trees [M] anew in states [M, S]."""
-        drawn = self._draw(self.noise.rows(trees), 1)[:, 0]
+        drawn = self.draw(self.noise.rows(trees), 1)
+        drawn = None if drawn is None else drawn[:, 0]
         values, logits = self._assess(tree, states, trees, np.zeros_like(trees), drawn)
         plant(tree, trees, states, values, logits)
 
@@ -54,8 +60,9 @@ class Evaluator:
         rows, new = leaves["tree"], leaves["node"]
         states, rewards, continuation = self.step(tree, leaves)
         tree.states[rows, new] = states
-        drawn = self._draw(self.noise, self.leaves)[rows, leaves["slot"]]
-        values, logits = self.assess(tree, states, rows, new, drawn, continuation != 0)
+        drawn = self.draw(self.noise, self.leaves)
+        drawn = None if drawn is None else drawn[rows, leaves["slot"]]
+        values, logits = self.assess(tree, states, rows, new, drawn, continuation)
         same = self._same(tree, leaves, rewards, continuation) if self.merge else NOBODY
         return rewards, continuation, values, logits, same
 
@@ -78,17 +85,19 @@ class Evaluator:
         states: State,
         rows: np.ndarray,
         nodes: np.ndarray,
-        drawn: np.ndarray,
+        drawn: np.ndarray | None,
         wanted: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `_assess`, of those that are wanted [M]: the end of an episode is worth nothing."""
-        if wanted.all():
+        """As `_assess`, of those that are wanted [M], not 0: the end of an episode is worth 0."""
+        if np.count_nonzero(wanted) == len(wanted):
             return self._assess(tree, states, rows, nodes, drawn)
         values, logits = np.zeros(len(rows)), np.zeros((len(rows), self.width))
-        if wanted.any():
-            part = (part[wanted] for part in (states, rows, nodes, drawn))
-            values[wanted], found = self._assess(tree, *part)
-            logits[wanted] = found if len(found) else 0.0
+        which = np.flatnonzero(wanted)
+        if which.size:
+            drawn = None if drawn is None else drawn[which]
+            part = states[which], rows[which], nodes[which], drawn
+            values[which], found = self._assess(tree, *part)
+            logits[which] = found if len(found) else 0.0
         return values, logits
 
     def _assess(
@@ -97,46 +106,40 @@ class Evaluator:
         states: State,
         rows: np.ndarray,
         nodes: np.ndarray,
-        drawn: np.ndarray,
+        drawn: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Values [M] and logits [M, A] (or [0, A]) of new nodes in states [M, S].
 
-        Their actions, where these are continuous, go into the tree. Drawn [M, ...] by `_draw`.
+        Their actions, where these are continuous, go into the tree. Drawn [M, ...] by `draw`.
         """
+        continuous = tree.actions.shape[1] > 0
         valued = self.depth == 0 and self.prior.has_value
-        asked = tree.actions.shape[1] > 0 and not self.levels
-        logits, features = np.empty((0, self.width)), np.empty(0)
-        if valued or asked or self.guided:
+        features = None
+        if valued or self.guided or (continuous and not self.levels):
             features = self.model.features(states)
-        if self.guided:
-            logits = self.prior.logits(features)
-        if asked:
-            times = np.repeat(rows, self.width)
-            flat = self.prior.sample(np.repeat(features, self.width, 0), self.noise.rows(times))
-            tree.actions[rows, nodes] = flat.reshape(len(rows), self.width, -1)
-        elif tree.actions.shape[1]:
-            size = self.width * self._size
-            tree.actions[rows, nodes] = propose(
-                self.space, drawn[:, -size:].reshape(len(rows), self.width, -1)
-            )
+        logits = self.prior.logits(features) if self.guided else np.empty((0, self.width))
+        if continuous:
+            tree.actions[rows, nodes] = self._propose(rows, features, drawn)
         if self.depth:
+            assert drawn is not None
             return self._roll_out(states, drawn), logits
         return (self.prior.value(features) if valued else np.zeros(len(rows))), logits
 
-    @property
-    def _size(self) -> int:
-        """Numbers of an action."""
-        return 1 if hasattr(self.space, "n") else self.space.shape[0]
+    def _propose(
+        self, rows: np.ndarray, features: np.ndarray | None, drawn: np.ndarray | None
+    ) -> np.ndarray:
+        """Actions [M, A, D] of new nodes."""
+        shape = len(rows), self.width, self._size
+        if self.levels:
+            assert drawn is not None
+            return propose(self.space, drawn[:, -self.width * self._size :].reshape(shape))
+        assert features is not None
+        noise = self.noise.rows(np.repeat(rows, self.width))
+        return self.prior.sample(np.repeat(features, self.width, axis=0), noise).reshape(shape)
 
-    @property
-    def _blocks(self) -> int:
-        """Actions of a rollout, each held."""
-        return -(-self.depth // self.repeat)
-
-    def _draw(self, noise: Noise, leaves: int) -> np.ndarray:
+    def draw(self, noise: Noise, leaves: int) -> np.ndarray | None:
         """Uniform numbers [B, leaves, ...] for a rollout of each leaf, then for its actions."""
-        numbers = (self._blocks + self.width * self.levels) * self._size
-        return noise.uniform(leaves, numbers) if numbers else np.empty((noise.batch, leaves, 0))
+        return noise.uniform(leaves, self._numbers) if self._numbers else None
 
     def _roll_out(self, states: State, drawn: np.ndarray) -> np.ndarray:
         """Discounted returns [M] of random plans from states [M, S]."""

@@ -1,5 +1,6 @@
 """How a tree search chooses: UCT, PUCT and Gumbel, and the walk from the root to new leaves."""
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -100,6 +101,7 @@ LEAF = np.dtype(
 )
 
 
+@functools.cache
 def halving_schedule(considered: int, simulations: int) -> np.ndarray:
     """Visits [simulations] that the root's action must have had to be taken at each simulation.
 

@@ -86,7 +86,8 @@ class Shared(Evaluator):
                 first.setdefault(key, m)
         asked = np.zeros(len(leaves), bool)
         asked[list(first.values())] = True
-        drawn = self._draw(self.noise, self.leaves)[rows, leaves["slot"]]
+        drawn = self.draw(self.noise, self.leaves)
+        drawn = None if drawn is None else drawn[rows, leaves["slot"]]
         values, logits = self.assess(tree, _states(tree, leaves), rows, new, drawn, asked)
         if not len(logits):
             logits = np.zeros((len(leaves), self.width))
