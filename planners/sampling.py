@@ -4,6 +4,7 @@ Shapes: B environments, N candidates, T control steps, A action dimensions. Scor
 better; candidates whose rollout is not finite come with -inf, and rank last.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -68,7 +69,7 @@ def where_finite(scores: np.ndarray, new: Gaussian, old: Gaussian) -> Gaussian:
 
 
 @dataclass(frozen=True)
-class SamplingOptimizer:
+class SamplingOptimizer(ABC):
     """What the optimizers share: candidates are Gaussian noise of several colours around the mean.
 
     Attributes:
@@ -95,9 +96,9 @@ class SamplingOptimizer:
         epsilon = coloured(noise, colours, gaussian.mean.shape[-1], spline.shape[1])
         return gaussian.mean[:, None] + gaussian.std[:, None] * (spline @ epsilon.swapaxes(-1, -2))
 
+    @abstractmethod
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
         """The Gaussian of the next iteration, from candidates [B, N, T, A], scores [B, N]."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class Quadratic:
         return np.zeros((len(features), 1))
 
     def logits(self, features):
-        raise NotImplementedError
+        return np.zeros((len(features), 1))
 
     def value(self, features):
         flat = features.reshape(-1, features.shape[-1])

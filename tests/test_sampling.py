@@ -8,7 +8,7 @@ from planners.sampling import (
     CEM,
     SAMPLING,
     Gaussian,
-    SamplingOptimizer,
+    PredictiveSampling,
     elite_gaussian,
     ranking,
     take,
@@ -73,7 +73,7 @@ def test_the_power_of_coloured_noise_falls_with_its_colour(beta, length):
 def test_colours_do_not_mix():
     """Each sample's colour is its own: the first is the whitest one, the last has beta."""
     gaussian = Gaussian(np.full((30, 60, 20), 5.0), np.full((30, 60, 20), 0.1), whitest=1.0)
-    samples = SamplingOptimizer(beta=3.0).sample(gaussian, Noise(0, range(30), 0), 3, np.eye(60))
+    samples = PredictiveSampling(beta=3.0).sample(gaussian, Noise(0, range(30), 0), 3, np.eye(60))
     deviation = (samples - 5) / 0.1
     np.testing.assert_allclose((deviation**2).mean(axis=(0, 2, 3)), 1, atol=0.1)
     power = (np.abs(np.fft.rfft(deviation, axis=2)) ** 2).mean(axis=(0, 3))[:, 1:]
