@@ -21,8 +21,8 @@ import gymnasium
 import numpy as np
 
 from benchmarks.report import Contestant, compare, machine, print_table, race, write_json
-from planners.mcts import make_planner
 from planners.noise import Noise
+from planners.searches import make_planner
 
 SIZE, ACTIONS, DISCOUNT = 997, 6, 0.99
 WIDER = 8  # leaves
