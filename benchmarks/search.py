@@ -6,8 +6,8 @@
   many frames per decision; by one process and by two workers.
 - Simulations, beside DeepMind's `mctx` on this processor: both search the same table of rewards,
   values and logits, which costs next to nothing, with the same noise-free rules, no tree kept, one
-  leaf per tree and round; ours also with eight. Ours calls the table from Python; in mctx (extra `mctx`, JAX on
-  the CPU, double precision off) it is compiled in.
+  leaf per tree and round; ours also with eight. Ours calls the table from Python; in mctx (extra
+  `mctx`, JAX on the CPU, double precision off) it is compiled in.
 
 All take turns in one process; a ratio is the median over the rounds, shown with its extremes.
 """
