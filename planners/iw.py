@@ -65,6 +65,13 @@ class Tree(NamedTuple):
     numbers: np.ndarray
 
 
+class Carry(NamedTuple):
+    """A decision's tree, and the node that its executed action leads to; ABSENT if none."""
+
+    tree: Tree
+    child: int
+
+
 class IW:
     """Rollout IW(1) with discrete actions.
 
@@ -125,7 +132,7 @@ class IW:
         self.levels = LEVELS if subscores else 1
         self.caching, self.ties, self.leaves = caching, ties, leaves
 
-    def init(self, batch: int) -> list[Tree | None]:
+    def init(self, batch: int) -> list[Carry | None]:
         """No trees yet."""
         return [None] * batch
 
@@ -134,18 +141,16 @@ class IW:
         model: StepModel,
         prior: Prior,
         state: State,
-        carry: list[Tree | None],
+        carry: list[Carry | None],
         noise: Noise,
-    ) -> tuple[Plan, list[Tree | None]]:
-        """Decide in states [B, S]. The carry holds each environment's tree from its action on."""
+    ) -> tuple[Plan, list[Carry | None]]:
+        """Decide in states [B, S]."""
         batch = len(carry)
         codes = self._codes(model, state)
         seeds = (noise.uniform(1)[:, 0] * 2**53).astype(np.uint64)
         trees, kept = [], np.zeros(batch)
         for b in range(batch):
-            tree = carry[b]
-            if tree is None or not np.array_equal(tree.state[0], state[b]):
-                tree = self._new_tree(state[b], codes[b])
+            tree = self._begin(carry[b], state[b], codes[b])
             tree.numbers[RANDOM] = seeds[b]
             kept[b] = tree.numbers[COUNT]
             trees.append(tree)
@@ -158,9 +163,7 @@ class IW:
             value[b], depth[b] = values[0], heights[0]
             best = best_actions(tree, values, heights, self.discount, self.ties == "deepest")
             action[b] = best[int(lots[b] * len(best))]
-            child = tree.child[0, action[b]]
-            known = self.caching and child >= 0 and not tree.terminal[child]
-            carry.append(self._move_on(tree, child) if known else None)
+            carry.append(Carry(tree, int(tree.child[0, action[b]])))
         action += self.start
         statistics = {
             "nodes": float(nodes.mean()),
@@ -202,7 +205,12 @@ class IW:
                 at[b, k] = add(tree, kind, node[m], action[m], after[m], codes[m], reward, ends)
             spent += np.bincount(which, minlength=batch)
 
-    def _new_tree(self, state: np.ndarray, code: np.ndarray) -> Tree:
+    def _begin(self, last: Carry | None, state: np.ndarray, code: np.ndarray) -> Tree:
+        """The tree below the executed action, if its state came true; else a new one."""
+        if self.caching and last is not None and last.child >= 0:
+            tree, child = last
+            if not tree.terminal[child] and np.array_equal(tree.state[child], state):
+                return self._move_on(tree, child)
         tree = self._room(1, state, code, novelty.atom_count(self.kind, len(code)))
         tree.state[0], tree.code[0] = state, code
         return tree

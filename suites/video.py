@@ -7,7 +7,7 @@ needs it set to what the machine has (`egl` for software rendering) before MuJoC
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,23 @@ def render(task: Any, states: np.ndarray, fps: float) -> Iterator[np.ndarray]:
 
 
 def render_physics(task: Any, states: np.ndarray) -> Iterator[np.ndarray]:
-    """Pictures [HEIGHT, WIDTH, 3] of physics states [T, S].
+    """Pictures [HEIGHT, WIDTH, 3] of physics states [T, S]."""
+    with camera(task, states[0], HEIGHT, WIDTH) as picture:
+        for state in states:
+            yield picture(state)
+
+
+@contextmanager
+def camera(
+    task: Any, first: np.ndarray, height: int, width: int
+) -> Iterator[Callable[..., np.ndarray]]:
+    """`picture(state, add)` of a task's physics, [height, width, 3].
 
     Seen by the model's first camera, which in most models follows the body, or else as a whole.
+    `add(scene)` puts more into the `mujoco.MjvScene`. `first` [S] is a state of the episode.
+
+    Raises:
+      UserError: for a task that has no physics.
     """
     with drawing():
         import mujoco
@@ -59,14 +73,21 @@ def render_physics(task: Any, states: np.ndarray) -> Iterator[np.ndarray]:
         raise UserError(f"{task.facts.name} has nothing to draw")
     model = getattr(simulation, "models", [simulation.model])[0]
     data = simulation.datas[0] if hasattr(simulation, "datas") else simulation.data
-    simulation.observe(states[:1])  # before the renderer is made, which keeps a copy of a terrain
+    simulation.observe(first[None])  # before the renderer is made, which keeps a copy of a terrain
     model.vis.quality.offsamples = 0  # twice as fast without a GPU
-    with mujoco.Renderer(model, HEIGHT, WIDTH) as renderer:
+    model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
+    model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+    with mujoco.Renderer(model, height, width) as renderer:
         renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
-        for state in states:
+
+        def picture(state: np.ndarray, add: Callable[[Any], None] | None = None) -> np.ndarray:
             simulation.observe(state[None])  # as it must, it sets the physics to this state
             renderer.update_scene(data, camera=0 if model.ncam else -1)
-            yield renderer.render()
+            if add is not None:
+                add(renderer.scene)
+            return renderer.render()
+
+        yield picture
 
 
 @contextmanager
