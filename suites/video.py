@@ -54,7 +54,7 @@ def render_physics(task: Any, states: np.ndarray) -> Iterator[np.ndarray]:
 
 @contextmanager
 def camera(
-    task: Any, first: np.ndarray, height: int, width: int
+    task: Any, first: np.ndarray, height: int, width: int, samples: int = 0
 ) -> Iterator[Callable[..., np.ndarray]]:
     """`picture(state, add)` of a task's physics, [height, width, 3].
 
@@ -74,7 +74,7 @@ def camera(
     model = getattr(simulation, "models", [simulation.model])[0]
     data = simulation.datas[0] if hasattr(simulation, "datas") else simulation.data
     simulation.observe(first[None])  # before the renderer is made, which keeps a copy of a terrain
-    model.vis.quality.offsamples = 0  # twice as fast without a GPU
+    model.vis.quality.offsamples = samples  # without, twice as fast if there is no GPU
     model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
     model.vis.global_.offheight = max(height, model.vis.global_.offheight)
     with mujoco.Renderer(model, height, width) as renderer:
