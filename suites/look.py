@@ -212,7 +212,7 @@ def draw_each(
                 points, shown = trace_fan(search, agent.model, decision.state)
                 lines = fan_lines(search, *points)
             picture = draw(decision.state[0], lines)
-            yield canvas.draw(
+            drawn = canvas.draw(
                 f"{facts.name} · {method} · seed {config.seed}",
                 f"decision {decision.number}, at {decision.step * facts.control_dt:.2f} s,"
                 f" return so far {decision.score:.4g}{shown if picture is not None else ''}",
@@ -220,6 +220,7 @@ def draw_each(
                 search,
             )
             seconds, count = seconds + time.perf_counter() - begin, count + 1
+            yield drawn
     if count > 1:
         complain(f"{count} pictures, {seconds / count:.2f} s to draw each")
 

@@ -98,6 +98,8 @@ def drawing() -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # what PyOpenGL raises without libraries is of no one kind
+        while error.__cause__ is not None:  # Hydra wraps it
+            error = error.__cause__
         raise UserError(f"apt install {LIBRARIES} (MuJoCo can't draw: {error})") from error
 
 
@@ -121,10 +123,14 @@ def write_video(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
         output_params=["-movflags", "+faststart", "-f", "mp4"],
     )
     writer.send(None)
-    for picture in itertools.chain([first], pictures):
-        writer.send(np.ascontiguousarray(picture))
-    writer.close()
-    os.replace(unfinished, path)
+    try:
+        for picture in itertools.chain([first], pictures):
+            writer.send(np.ascontiguousarray(picture))
+        writer.close()
+        os.replace(unfinished, path)
+    finally:
+        writer.close()
+        unfinished.unlink(missing_ok=True)
 
 
 def frames_per_second(control_dt: float) -> float:

@@ -121,7 +121,7 @@ def draw_tree(figure: Figure, tree: SearchTree, left: float) -> None:
     axes.set_axis_off()
     note(
         figure,
-        f"{tree.said}; {len(shown)} of {len(tree.parent)} nodes shown",
+        f"{tree.said}; {len(shown)} of {len(tree.parent)} nodes shown{tree.notation}",
         f"Below each action: {tree.counted} · value. In orange what is executed, and how the search"
         " would go on.",
     )
@@ -130,16 +130,12 @@ def draw_tree(figure: Figure, tree: SearchTree, left: float) -> None:
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     scale = Normalize(low, high if high > low else low + 1)
     path, most = set(tree.path()), max(int(tree.visits[0]), 1)
+    ways, widths = {}, {}
     for node in shown[1:]:
         parent, chosen = int(tree.parent[node]), node in path
-        bend, share = x[parent] + 0.14, tree.visits[node] / most
-        axes.plot(
-            [x[parent], bend, x[node]],
-            [y[parent], y[node], y[node]],
-            color=CHOSEN if chosen else PALE,
-            linewidth=3.5 if chosen else 1 + 3 * share,
-            zorder=2 if chosen else 1,
-        )
+        bend = x[parent] + 0.14
+        ways[node] = [(x[parent], y[parent]), (bend, y[node]), (x[node], y[node])]
+        widths[node] = 3.5 if chosen else 1 + 3 * tree.visits[node] / most
         above = axes.annotate(
             tree.action[node],
             (bend + 0.03, y[node]),
@@ -160,6 +156,14 @@ def draw_tree(figure: Figure, tree: SearchTree, left: float) -> None:
             color=GREY,
             zorder=4,
         )
+    order = sorted(ways, key=lambda node: node in path)
+    axes.add_collection(
+        LineCollection(
+            [ways[node] for node in order],
+            colors=[CHOSEN if node in path else PALE for node in order],
+            linewidths=[widths[node] for node in order],
+        )
+    )
     axes.scatter(
         [x[node] for node in shown],
         [y[node] for node in shown],

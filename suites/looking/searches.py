@@ -13,6 +13,7 @@ from planners.tree import ABSENT
 from suites.looking.replay import Decision
 
 SIGNS = "-0+"
+NOTATION = ". An action: each actuator low (-), in the middle (0) or high (+)"
 FEW = 2  # numbers of an action that are written out
 
 
@@ -29,6 +30,7 @@ class SearchTree:
       follow: [n] what the search would do most of all: visits, or of IW values.
       counted: What `visits` are, in words.
       said: A line about the search.
+      notation: How an action is to be read, if it is not in plain words.
     """
 
     parent: np.ndarray
@@ -39,6 +41,7 @@ class SearchTree:
     follow: np.ndarray
     counted: str
     said: str
+    notation: str = ""
 
     def path(self) -> list[int]:
         """Nodes from the executed action's on, along what the search would do next."""
@@ -113,9 +116,9 @@ def search_of(decision: Decision, planner: Any, model: Any, facts: Any, names: l
     if isinstance(planner, IW):
         return _iw_tree(decision, planner, names)
     if isinstance(planner, FMC):
-        return _walkers(decision, names)
+        return _walkers(decision, facts.action_space, names)
     if names:
-        return _candidates(decision, planner, names)
+        return _candidates(decision, planner, facts.action_space, names)
     return _fan(decision, planner, model, facts.control_dt)
 
 
@@ -138,34 +141,32 @@ def describe(action: np.ndarray, space: Any) -> str:
 
 
 def _mcts_tree(decision: Decision, planner: MCTS, space: Any, names: list[str]) -> SearchTree:
-    tree, edge = decision.carry.tree, int(decision.carry.edges[0])
-    nodes, edges = tree.nodes[0, : tree.summaries["size"][0]], tree.edges[0]
-    used = nodes["parent"] != ABSENT  # a node on which the physics diverged hangs nowhere
+    tree, edges = decision.carry.tree, decision.carry.tree.edges[0]
+    nodes = tree.nodes[0, : tree.summaries["size"][0]]
+    used = nodes["parent"] != ABSENT  # a node on which the model diverged hangs nowhere
     used[0] = True
     place = np.where(used, np.cumsum(used) - 1, ABSENT)
-    child = int(edges["child"][0, edge])
-    nodes, old = nodes[used], np.flatnonzero(used)
-    value = (
-        nodes["reward"]
-        + planner.discount**planner.repeat * nodes["continuation"] * (nodes["value"])
-    )
+    nodes = nodes[used]
+    discount = planner.discount**planner.repeat
+    value = nodes["reward"] + discount * nodes["continuation"] * nodes["value"]
     value[0] = nodes["value"][0]
-    labels = [""]
-    for i in range(1, len(nodes)):
-        above, action = int(nodes["parent"][i]), int(nodes["action"][i])
-        if tree.actions.shape[1]:
-            labels.append(describe(tree.actions[0, above, action], space))
-        else:
-            labels.append(names[action])
-    kept = int(edges["before"][0].sum())
+    words = [""]
+    for above, action in zip(nodes["parent"][1:], nodes["action"][1:], strict=True):
+        words.append(names[action] if names else describe(tree.actions[0, above, action], space))
+    child = int(edges["child"][0, decision.carry.edges[0]])
+    visits, kept = nodes["visits"].astype(int), int(edges["before"][0].sum())
     simulations = int(edges["visits"][0].sum()) - kept
-    search = type(planner.search).__name__
-    said = f"{search}: {simulations} simulations" + (f", {kept} kept from before" if kept else "")
-    parent = np.where(nodes["parent"] >= 0, place[nodes["parent"]], ABSENT)
-    assert len(old) == len(parent) == len(labels)
-    visits = nodes["visits"].astype(int)
-    executed = int(place[child]) if child >= 0 else ABSENT
-    return SearchTree(parent, labels, visits, value, executed, visits.astype(float), "visits", said)
+    return SearchTree(
+        parent=np.r_[ABSENT, place[nodes["parent"][1:]]],
+        action=words,
+        visits=visits,
+        value=value,
+        executed=int(place[child]) if child >= 0 else ABSENT,
+        follow=visits.astype(float),
+        counted="visits",
+        said=f"{type(planner.search).__name__}: {simulations} simulations" + _kept(kept),
+        notation="" if names or space.shape[0] <= FEW else NOTATION,
+    )
 
 
 def _iw_tree(decision: Decision, planner: IW, names: list[str]) -> SearchTree:
@@ -178,39 +179,56 @@ def _iw_tree(decision: Decision, planner: IW, names: list[str]) -> SearchTree:
         below[parent[node]] += below[node]
     value = tree.reward[:count] + planner.discount * values
     value[0] = values[0]
-    labels = ["", *(names[action] for action in tree.action[1:count])]
-    kept, pruned = int(decision.plan.statistics["kept"]) - 1, tree.pruned[:count]
-    said = f"Rollout IW(1): {count - 1 - kept} simulated steps" + (
-        f", {kept} kept from before" if kept else ""
+    words = ["", *(names[action] for action in tree.action[1:count])]
+    kept = int(decision.plan.statistics["kept"]) - 1
+    follow = np.where(tree.pruned[:count], -np.inf, value)
+    if executed < 0:  # an action that was not simulated counts as 0, which can be the best
+        executed = count
+        words.append(names[int(decision.plan.action[0]) - planner.start])
+        parent, below = np.r_[parent, 0], np.r_[below, 0]
+        value, follow = np.r_[value, 0.0], np.r_[follow, 0.0]
+    return SearchTree(
+        parent=parent,
+        action=words,
+        visits=below,
+        value=value,
+        executed=executed,
+        follow=follow,
+        counted="nodes from there on",
+        said=f"Rollout IW(1): {count - 1 - kept} simulated steps" + _kept(kept),
     )
-    follow = np.where(pruned, -np.inf, value)
-    return SearchTree(parent, labels, below, value, executed, follow, "nodes from there on", said)
 
 
-def _walkers(decision: Decision, names: list[str]) -> Rows:
+def _kept(count: int) -> str:
+    return f", {count} kept from before" if count else ""
+
+
+def _walkers(decision: Decision, space: Any, names: list[str]) -> Rows:
     actions, rewards = (part[0] for part in decision.carry)
-    return _rows(decision, actions, rewards, names, "walkers", "Fractal Monte Carlo")
+    return _rows(decision, space, actions, rewards, names, "walkers", "Fractal Monte Carlo")
 
 
-def _candidates(decision: Decision, planner: Any, names: list[str]) -> Rows:
+def _candidates(decision: Decision, planner: Any, space: Any, names: list[str]) -> Rows:
     actions = np.concatenate([rollout.plans for rollout in decision.rollouts])
     returns = np.concatenate([_discounted(r.rewards, planner).sum(1) for r in decision.rollouts])
     said = f"{len(decision.rollouts)} iterations"
-    return _rows(decision, actions, returns, names, "candidates", said)
+    return _rows(decision, space, actions, returns, names, "candidates", said)
 
 
 def _rows(
     decision: Decision,
+    space: Any,
     actions: np.ndarray,
     returns: np.ndarray,
     names: list[str],
     kind: str,
     said: str,
 ) -> Rows:
+    actions = np.maximum(actions - int(space.start), -1)
     order = np.argsort(np.where(np.isfinite(returns), -returns, np.inf), kind="stable")
     counts = np.bincount(actions[:, 0], minlength=len(names))
     steps = f"{len(actions)} {kind}, {actions.shape[1]} steps ahead"
-    chosen = int(decision.plan.action[0])
+    chosen = int(decision.plan.action[0] - space.start)
     return Rows(actions[order], returns[order], counts, names, chosen, kind, f"{said}: {steps}")
 
 
@@ -218,7 +236,7 @@ def _fan(decision: Decision, planner: Any, model: Any, dt: float) -> Fan:
     chosen = decision.plan.actions
     rewards, _, _ = model.rollout(decision.state, chosen[:, None])
     plans = [rollout.plans for rollout in decision.rollouts]
-    count = sum(map(len, plans))
+    count, calls = sum(map(len, plans)), f"{len(plans)} call" + "s" * (len(plans) > 1)
     ahead = max(rollout.shape[1] for rollout in plans) * dt
     return Fan(
         plans,
@@ -226,7 +244,7 @@ def _fan(decision: Decision, planner: Any, model: Any, dt: float) -> Fan:
         chosen,
         _discounted(rewards[0], planner),
         dt,
-        f"{count} candidates in {len(plans)} calls of the model, {ahead:.2g} s ahead",
+        f"{count} candidates in {calls} of the model, {ahead:.2g} s ahead",
     )
 
 

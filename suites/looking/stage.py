@@ -97,7 +97,7 @@ def telling(model: Any) -> Telling:
     geom = int(geoms[-1])
     axis, offset = np.zeros(9), model.geom_pos[geom].copy()
     long = (mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER)
-    if model.geom_type[geom] in long:
+    if int(model.geom_type[geom]) in map(int, long):
         mujoco.mju_quat2Mat(axis, model.geom_quat[geom])
         half = axis.reshape(3, 3)[:, 2] * model.geom_size[geom, 1]
         offset = max(offset + half, offset - half, key=lambda x: float(np.sum(x**2)))
@@ -113,7 +113,7 @@ def trace_fan(fan: Fan, model: Any, state: Any) -> tuple[tuple[list[np.ndarray],
     ends = np.cumsum([len(plans) for plans in every])[:-1]
     parts = np.split(positions, ends)
     ways = [part[:, : plans.shape[1] + 1] for part, plans in zip(parts, every, strict=True)]
-    return (ways[:-1], ways[-1][0]), f"; lines: where the {name} would go"
+    return (ways[:-1], ways[-1][0]), f"; lines: predicted paths of {name}"
 
 
 def traces(model: Any, state: Any, plans: np.ndarray) -> tuple[np.ndarray, str]:
