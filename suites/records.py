@@ -6,6 +6,7 @@
     metrics.jsonl       a row per episode
     checkpoint/         what a continued run needs: each finished episode with its costs
     video/
+    look/               pictures of decisions, if some were asked for (`suites.look`)
     status.json         running, done, or failed with the reason
     summary.json        written last: a run that has one is done
 

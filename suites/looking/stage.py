@@ -38,7 +38,7 @@ def _scenes(settings: dict[str, Any]) -> Iterator[Draw]:
     command = [sys.executable, "-m", "suites.looking.scene"]
     pipe = subprocess.PIPE
     artist = subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, env=drawing_environment()
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=drawing_environment()
     )
     assert artist.stdout is not None
     answers, broken = artist.stdout, False
