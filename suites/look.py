@@ -142,6 +142,11 @@ def look(run: Path, options: dict[str, Any]) -> Path:
             f"there is no episode {episode}: the run has {config.evaluation.episodes}; give one"
             f" from 0 to {config.evaluation.episodes - 1}"
         )
+    if (seconds := config.planner.get("seconds")) is not None:
+        raise UserError(
+            f"{run}: planner.seconds is {seconds}, and what a search did in some time can't be"
+            " played again: make a run with planner.budget alone"
+        )
     recorded = recorded_episode(run, episode)
     task, agent = assemble(config, config.threads or allowed_threads())
     if isinstance(agent.planner, NoPlanner):

@@ -117,7 +117,7 @@ def test_a_kept_subtree_is_told_apart(bench):
 
 
 def test_the_tree_of_iw(bench):
-    run = bench.run("planner=iw", "planner.budget=200", *BREAKOUT)
+    run = bench.run("planner=mcts", "planner.search=iw", "planner.budget=200", *BREAKOUT)
     executed = [("NOOP", "FIRE", "RIGHT", "LEFT")[int(action)] for action in bench.executed]
     assert bench.look(run, "video=true")[0] == 0
     assert [tree.action[tree.executed] for tree in bench.held] == executed
@@ -130,7 +130,9 @@ def test_the_tree_of_iw(bench):
 
 
 def test_the_walkers_of_fmc(bench, monkeypatch):
-    run = bench.run("planner=fmc", "planner.budget=500", "planner.walkers=7", *BREAKOUT)
+    run = bench.run(
+        "planner=mcts", "planner.search=fmc", "planner.budget=500", "planner.walkers=7", *BREAKOUT
+    )
     rows, executed = bench.see(run, 1)
     assert isinstance(rows, Rows)
     assert rows.actions.shape == (7, 500 // 10 // 7)
@@ -312,10 +314,18 @@ def test_what_can_not_be_looked_at(bench, tmp_path):
 
 def test_a_configuration_of_another_version(bench, run):
     config = run / "config.yaml"
-    config.write_text(config.read_text().replace("leaves: 4", "leafs: 4"))
+    config.write_text(config.read_text().replace("leaves: null", "leafs: 3"))
     code, _, err = bench.look(run)
     assert code == 2
     assert "planner.leafs" in err
+
+
+def test_a_budget_in_seconds_can_not_be_played_again(bench, run):
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("  seconds: null", "  seconds: 0.1"))
+    code, _, err = bench.look(run)
+    assert code == 2
+    assert "planner.seconds is 0.1" in err
 
 
 def test_help(bench):

@@ -170,7 +170,8 @@ def _mcts_tree(decision: Decision, planner: MCTS, space: Any, names: list[str]) 
 
 
 def _iw_tree(decision: Decision, planner: IW, names: list[str]) -> SearchTree:
-    tree, executed = decision.carry[0]
+    tree, action = decision.carry.trees[0], int(decision.carry.actions[0])
+    executed = int(tree.child[0, action])
     count = int(tree.numbers[iw.COUNT])
     values, _ = iw.back_up(tree, planner.discount)
     parent = tree.parent[:count].copy()
@@ -184,7 +185,7 @@ def _iw_tree(decision: Decision, planner: IW, names: list[str]) -> SearchTree:
     follow = np.where(tree.pruned[:count], -np.inf, value)
     if executed < 0:  # an action that was not simulated counts as 0, which can be the best
         executed = count
-        words.append(names[int(decision.plan.action[0]) - planner.start])
+        words.append(names[action])
         parent, below = np.r_[parent, 0], np.r_[below, 0]
         value, follow = np.r_[value, 0.0], np.r_[follow, 0.0]
     return SearchTree(

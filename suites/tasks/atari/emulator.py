@@ -1,8 +1,9 @@
 """One Atari 2600, whose whole state is a row of bytes.
 
 A row is uint8 [S], S fixed per game and its options: a header (the key of the dice, the action that
-was executed last, whether the episode goes on, the length of the serialised state), the 128 bytes
-of RAM, the emulator's serialised state, padding, and, if asked for, the screen as palette indices.
+was executed last, whether the episode goes on, the lives left, the length of the serialised state),
+the 128 bytes of RAM, the emulator's serialised state, padding, and, if asked for, the screen as
+palette indices.
 """
 
 import struct
@@ -14,8 +15,8 @@ import numpy as np
 from suites.errors import UserError
 from suites.tasks.atari.dice import throw
 
-HEADER = struct.Struct("<QBBxxI")  # key, last executed action, alive, length of the state
-KEY = slice(0, 8)
+HEADER = struct.Struct("<QBBBxI")  # key, last executed action, alive, lives, length of the state
+KEY, LIVES = slice(0, 8), slice(10, 11)
 RAM = slice(HEADER.size, HEADER.size + 128)
 _SLACK = 64  # bytes that a serialised state may outgrow the first one by; klax's does by one
 _NOOP = 0
@@ -123,9 +124,9 @@ class Emulator:
         self._state_type: Any = type(self.console.cloneState())
         self._key, self._last, self.alive = 0, _NOOP, True
         self._capacity = len(self.console.cloneState().__getstate__()) + _SLACK
-        # Length of the state, and what follows a row's header, of the console as it is now; None
-        # when it has been stepped since they were known.
-        self._body: tuple[int, bytes] | None = None
+        # Lives, length of the state, and what follows a row's header, of the console as it is now;
+        # None when it has been stepped since they were known.
+        self._body: tuple[int, int, bytes] | None = None
         pixels = self.screen_shape[0] * self.screen_shape[1] if settings.screen else 0
         self.state_size = RAM.stop + self._capacity + pixels
         self._first = self.read()
@@ -148,9 +149,9 @@ class Emulator:
         leave out does not depend on what it has played.
         """
         data = row.tobytes()
-        self._key, self._last, alive, length = HEADER.unpack_from(data)
+        self._key, self._last, alive, lives, length = HEADER.unpack_from(data)
         self.alive = bool(alive)
-        body = (length, data[HEADER.size :])
+        body = (lives, length, data[HEADER.size :])
         settle = settle or self.settings.game in _CUTS_FRAMES
         if settle:
             self._restore(self._first)
@@ -161,7 +162,7 @@ class Emulator:
 
     def _restore(self, row: np.ndarray) -> None:
         data = row.tobytes()
-        length = HEADER.unpack_from(data)[3]
+        length = HEADER.unpack_from(data)[-1]
         state = self._state_type.__new__(self._state_type)
         state.__setstate__(data[RAM.stop : RAM.stop + length])
         self.console.restoreState(state)
@@ -175,9 +176,9 @@ class Emulator:
             ram = self.console.getRAM().tobytes()
             screen = self.console.getScreen().tobytes() if self.settings.screen else b""
             body = b"".join([ram, state.ljust(self._capacity, b"\0"), screen])
-            self._body = (len(state), body)
-        length, body = self._body
-        header = HEADER.pack(self._key, self._last, self.alive, length)
+            self._body = (self.console.lives(), len(state), body)
+        lives, length, body = self._body
+        header = HEADER.pack(self._key, self._last, self.alive, lives, length)
         return np.frombuffer(header + body, np.uint8)
 
     def step(self, action: int) -> float:
