@@ -18,13 +18,26 @@ A walker is dead where the model ends the episode: to FMC there are no good ends
 farther where all walkers are dead.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from planners.clock import Clock, check_seconds
 from planners.interface import Plan, Prior, State, StepModel
 from planners.noise import Noise
+
+
+class Walkers(NamedTuple):
+    """What the walkers of a decision did. Nothing goes on from it: it is there to be looked at.
+
+    Attributes:
+      actions: [B, W, ticks] of the steps that led to where each walker ended; a walker's first one
+        is its decision. -1 after all were dead.
+      rewards: [B, W], their sums on the way.
+    """
+
+    actions: np.ndarray
+    rewards: np.ndarray
 
 
 class FMC:
@@ -69,22 +82,23 @@ class FMC:
         """No warm start: every decision begins with new walkers."""
 
     def plan(
-        self, model: StepModel, prior: Prior, state: State, carry: None, noise: Noise
-    ) -> tuple[Plan, None]:
+        self, model: StepModel, prior: Prior, state: State, carry: Any, noise: Noise
+    ) -> tuple[Plan, Walkers]:
         """Decide in states [B, S]."""
         clock = Clock(self.seconds)
         batch, walkers = len(state), self.walkers
         row = np.arange(batch)[:, None]
         state = np.repeat(state[:, None], walkers, axis=1)
         rewards, alive = np.zeros((batch, walkers)), np.ones((batch, walkers), bool)
-        decision = action = self._actions(noise)
+        path = np.full((batch, walkers, self.ticks), -1)
         for tick in range(self.ticks):
-            action = self._actions(noise) if tick else action
+            action = self._actions(noise)
             goes = np.flatnonzero(alive.all(axis=1))  # all walkers of an environment, or none
             if not goes.size or clock.over:
                 break
+            path[goes, :, tick] = action[goes] + self.start
             after, reward, continuation = model.step(
-                state[goes].reshape(len(goes) * walkers, -1), action[goes].reshape(-1) + self.start
+                state[goes].reshape(len(goes) * walkers, -1), path[goes, :, tick].reshape(-1)
             )
             state[goes] = after.reshape(len(goes), walkers, -1)
             rewards[goes] += reward.reshape(-1, walkers)
@@ -97,11 +111,13 @@ class FMC:
             clones = noise.uniform(walkers) < cloning(virtual, alive, companion)
             source = np.where(clones, companion, np.arange(walkers))
             state, rewards = state[row, source], rewards[row, source]
-            decision, alive = decision[row, source], alive[row, source]
-        counts = (decision[:, :, None] == np.arange(self.actions)).sum(axis=1)
+            path, alive = path[row, source], alive[row, source]
+        decisions = path[:, :, :1] - self.start
+        counts = (decisions == np.arange(self.actions)).sum(axis=1)
         action = counts.argmax(axis=1) + self.start
         statistics = {"majority": float(counts.max(axis=1).mean() / walkers)}
-        return Plan(action, action[:, None], rewards.max(axis=1), statistics), None
+        plan = Plan(action, action[:, None], rewards.max(axis=1), statistics)
+        return plan, Walkers(path, rewards)
 
     def _actions(self, noise: Noise) -> np.ndarray:
         """Actions [B, W], uniform, from 0."""

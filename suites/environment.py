@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 
 # What MUJOCO_GL was when the process began: rendering has a process of its own. Here it is off, as
 # the physics needs no screen, and without OpenGL libraries `import mujoco` can fail.
@@ -23,6 +24,14 @@ logging.getLogger("absl").setLevel(logging.ERROR)  # dm_control's import talks a
 def debugging() -> bool:
     """Whether the user wants to see the traceback of an error."""
     return os.environ.get("PLAN_OR_LEARN_DEBUG", "0") not in ("", "0")
+
+
+def drawing_environment() -> dict[str, str]:
+    """The environment variables of a process that draws."""
+    root = str(Path(__file__).resolve().parents[1])
+    screen = rendering or ("egl" if sys.platform == "linux" else "")
+    path = os.pathsep.join([root, *sys.path])
+    return {**os.environ, "PYTHONPATH": path, "MUJOCO_GL": screen}
 
 
 def complain(message: str) -> None:

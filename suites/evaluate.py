@@ -106,24 +106,13 @@ def _play(
     before = {name: getattr(model, name) for name in counters}
     clock = Stopwatch(meter)
     pilot = Pilot(agent, task, seed, episode, clock)
-    observation, _ = task.reset(seed=episode_seed(evaluation_seed, episode))
     states: list[np.ndarray] = []
-    score, length, collect_seconds, ended = 0.0, 0, 0.0, False
-    while not ended:
-        action = pilot.act(observation, length)
-        if record_states:  # before the step: the one that ends an episode already begins the next
-            states.append(task.snapshot().states[0])
-        with clock:
-            observation, reward, terminated, truncated, _ = task.step(action)
-        collect_seconds += clock.seconds
-        length += 1
-        if not np.isfinite(reward[0]):
-            raise UserError(
-                f"{task.facts.name}: reward is {reward[0]} at control step {length} of episode"
-                f" {episode}; check the task's reward"
-            )
-        score += float(reward[0])
-        ended = bool(terminated[0] or truncated[0])
+    score, length, collect_seconds = 0.0, 0, 0.0
+    for step in steps(pilot, evaluation_seed, record_states):
+        score, length = step.score, step.number
+        collect_seconds += step.seconds
+        if step.state is not None:
+            states.append(step.state)
         meter.poll()
         on_step(episode, length, score, pilot.plan_seconds[-1])
     costs = meter.lap()
@@ -141,6 +130,48 @@ def _play(
         statistics=pilot.mean_statistics(),
         states=np.array(states) if record_states else None,
     )
+
+
+@dataclass
+class Step:
+    """A control step of an episode.
+
+    Attributes:
+      number: Counted from 1.
+      score: The return so far.
+      seconds: That the task took.
+      state: [S] of the task's physics before the step; None unless asked.
+    """
+
+    number: int
+    score: float
+    seconds: float
+    state: np.ndarray | None = field(default=None, repr=False)
+
+
+def steps(pilot: "Pilot", evaluation_seed: int, record_states: bool = False) -> Iterator[Step]:
+    """Play the pilot's episode to its end, and yield each control step.
+
+    Raises:
+      UserError: for a reward that is not finite.
+    """
+    task, clock = pilot.task, pilot.clock
+    observation, _ = task.reset(seed=episode_seed(evaluation_seed, pilot.episode))
+    step, ended = Step(0, 0.0, 0.0), False
+    while not ended:
+        action = pilot.act(observation, step.number)
+        # Before the step: the one that ends an episode already begins the next.
+        state = task.snapshot().states[0] if record_states else None
+        with clock:
+            observation, reward, terminated, truncated, _ = task.step(action)
+        if not np.isfinite(reward[0]):
+            raise UserError(
+                f"{task.facts.name}: reward is {reward[0]} at control step {step.number + 1} of"
+                f" episode {pilot.episode}; check the task's reward"
+            )
+        step = Step(step.number + 1, step.score + float(reward[0]), clock.seconds, state)
+        ended = bool(terminated[0] or truncated[0])
+        yield step
 
 
 class Stopwatch:
@@ -172,7 +203,7 @@ class Pilot:
     def __init__(self, agent: Agent, task: Any, seed: int, episode: int, clock: Stopwatch):
         self.agent, self.task, self.seed, self.episode = agent, task, seed, episode
         self.plan_seconds: list[float] = []
-        self._clock = clock
+        self.clock = clock
         self._carry = agent.planner.init(1)
         self._statistics: dict[str, float] = {}
         self._ready: Plan | None = None
@@ -202,13 +233,13 @@ class Pilot:
 
     def _plan(self, observation: np.ndarray) -> Plan:
         agent, decision = self.agent, len(self.plan_seconds)
-        with self._clock:
+        with self.clock:
             state = agent.model.begin(observation, self.task)
             noise = Noise(self.seed, [self.episode], decision)
             plan, self._carry = agent.planner.plan(
                 agent.model, agent.prior, state, self._carry, noise
             )
-        self.plan_seconds.append(self._clock.seconds)
+        self.plan_seconds.append(self.clock.seconds)
         for name, value in plan.statistics.items():
             self._statistics[name] = self._statistics.get(name, 0.0) + float(value)
         return plan

@@ -6,6 +6,7 @@
     metrics.jsonl       a row per episode
     checkpoint/         what a continued run needs: each finished episode with its costs
     video/
+    look/               pictures of decisions, if some were asked for (`suites.look`)
     status.json         running, done, or failed with the reason
     summary.json        written last: a run that has one is done
 
@@ -154,17 +155,15 @@ class Run:
     def manifest(self, config_digest: str, threads: int, concurrent: int | None) -> None:
         """Record where and with what the run was started, or started again."""
         start = {"time": _now(), "command": sys.argv, "threads": threads}
-        start |= {"concurrent_runs": concurrent, "machine": machine(), "versions": versions()}
-        start["git"] = git_state()
+        start |= {"concurrent_runs": concurrent, "machine": machine(), **code()}
         known = self.read("manifest.json") or {"config_hash": config_digest, "starts": []}
-        if known["starts"] and any((self.path / "checkpoint").iterdir()):
-            changed = [k for k in ("versions", "git") if known["starts"][-1][k] != start[k]]
-            if changed:
-                warnings.warn(
-                    f"{self.path}: {' and '.join(changed)} changed since this run began; the"
-                    " episodes are from different code (force=true starts over)",
-                    stacklevel=2,
-                )
+        begun = known["starts"] and any((self.path / "checkpoint").iterdir())
+        if begun and (changed := changes(known["starts"][-1])):
+            warnings.warn(
+                f"{self.path}: {changed} changed since this run began; the episodes are from"
+                " different code (force=true starts over)",
+                stacklevel=2,
+            )
         self.write("manifest.json", {**known, "starts": [*known["starts"], start]})
 
 
@@ -256,6 +255,16 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def code() -> dict[str, Any]:
+    """What decides a result beside the configuration: `versions` and `git`."""
+    return {"versions": versions(), "git": git_state()}
+
+
+def changes(start: dict[str, Any]) -> str:
+    """Which of these are others than at a start of a run's manifest; empty if none is."""
+    return " and ".join(name for name, now in code().items() if start[name] != now)
 
 
 def git_state() -> dict[str, Any] | None:

@@ -1,6 +1,5 @@
 """Run an agent on a task: `python -m suites.run task=cheetah planner=mpc`. See `--help`."""
 
-import os
 import subprocess
 import sys
 import warnings
@@ -17,7 +16,7 @@ import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from suites import usage
 from suites.checkpoints import Finished, load, save
 from suites.doctor import check_versions
-from suites.environment import complain, debugging, rendering
+from suites.environment import complain, debugging, drawing_environment
 from suites.errors import UserError
 from suites.evaluate import Agent, evaluate
 from suites.ledger import Costs, Meter, allowed_threads, columns, concurrent_runs
@@ -142,6 +141,27 @@ def build(part: str, config: DictConfig, **facts: Any) -> Any:
         raise UserError(mistyped or usage.explain_build(error, part)) from error
 
 
+def assemble(config: Any, threads: int) -> tuple[Any, Agent]:
+    """The task of a configuration, one environment of it, and the agent.
+
+    Raises:
+      UserError: where they can't be made, or don't fit together.
+    """
+    task = build("task", config, num_envs=1, threads=threads)
+    facts = task.facts
+    if not facts.compiled:
+        complain(f"{facts.name} has no compiled twin: it runs through dm_control's Python, slowly")
+    planner = build("planner", config, spec=facts)
+    learner = build("learner", config, action_space=facts.action_space)
+    if config.budget.env_steps and not learner.trains:
+        raise UserError(
+            f"budget.env_steps is {config.budget.env_steps}, but nothing in this agent learns:"
+            " leave it at 0"
+        )
+    model = build("world_model", config, task=task, threads=threads)
+    return task, Agent(planner, model, learner)
+
+
 def record(
     run: Run, config: Any, meter: Meter, digest: str, names: dict[str, str], threads: int
 ) -> None:
@@ -186,24 +206,13 @@ def evaluate_missing(
     """Play the missing episodes into `finished`; the costs that no episode's record holds."""
     if not missing:
         return meter.lap()
-    task = build("task", config, num_envs=1, threads=threads)
-    facts = task.facts
-    if not facts.compiled:
-        complain(f"{facts.name} has no compiled twin: it runs through dm_control's Python, slowly")
-    planner = build("planner", config, spec=facts)
-    learner = build("learner", config, action_space=facts.action_space)
-    if config.budget.env_steps and not learner.trains:
-        raise UserError(
-            f"budget.env_steps is {config.budget.env_steps}, but nothing in this agent learns:"
-            " leave it at 0"
-        )
-    model = build("world_model", config, task=task, threads=threads)
+    task, agent = assemble(config, threads)
     if finished:
         complain(f"continuing: {len(finished)} of {config.evaluation.episodes} episodes are there")
-    progress = Progress(len(finished), config.evaluation.episodes, facts.horizon)
+    progress = Progress(len(finished), config.evaluation.episodes, task.facts.horizon)
     outside = meter.lap()
     episodes = evaluate(
-        Agent(planner, model, learner),
+        agent,
         task,
         config.seed,
         config.evaluation.seed,
@@ -259,11 +268,9 @@ def make_videos(path: Path) -> None:
         complain(f"{done} videos in {path / 'video'}" if done else f"no video: {again}")
         return
     complain(f"drawing {len(videos)} videos..." if len(videos) > 1 else "drawing a video...")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CONF.parent), *sys.path])}
-    environment["MUJOCO_GL"] = rendering or ("egl" if sys.platform == "linux" else "")
     drawn = subprocess.run(
         [sys.executable, "-m", "suites.video", str(path)],
-        env=environment,
+        env=drawing_environment(),
         check=False,
         stderr=subprocess.PIPE,
         text=True,

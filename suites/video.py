@@ -7,7 +7,7 @@ needs it set to what the machine has (`egl` for software rendering) before MuJoC
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,23 @@ def render(task: Any, states: np.ndarray, fps: float) -> Iterator[np.ndarray]:
 
 
 def render_physics(task: Any, states: np.ndarray) -> Iterator[np.ndarray]:
-    """Pictures [HEIGHT, WIDTH, 3] of physics states [T, S].
+    """Pictures [HEIGHT, WIDTH, 3] of physics states [T, S]."""
+    with camera(task, states[0], HEIGHT, WIDTH) as picture:
+        for state in states:
+            yield picture(state)
+
+
+@contextmanager
+def camera(
+    task: Any, first: np.ndarray, height: int, width: int, samples: int = 0
+) -> Iterator[Callable[..., np.ndarray]]:
+    """`picture(state, add)` of a task's physics, [height, width, 3].
 
     Seen by the model's first camera, which in most models follows the body, or else as a whole.
+    `add(scene)` puts more into the `mujoco.MjvScene`. `first` [S] is a state of the episode.
+
+    Raises:
+      UserError: for a task that has no physics.
     """
     with drawing():
         import mujoco
@@ -59,14 +73,21 @@ def render_physics(task: Any, states: np.ndarray) -> Iterator[np.ndarray]:
         raise UserError(f"{task.facts.name} has nothing to draw")
     model = getattr(simulation, "models", [simulation.model])[0]
     data = simulation.datas[0] if hasattr(simulation, "datas") else simulation.data
-    simulation.observe(states[:1])  # before the renderer is made, which keeps a copy of a terrain
-    model.vis.quality.offsamples = 0  # twice as fast without a GPU
-    with mujoco.Renderer(model, HEIGHT, WIDTH) as renderer:
+    simulation.observe(first[None])  # before the renderer is made, which keeps a copy of a terrain
+    model.vis.quality.offsamples = samples  # without, twice as fast if there is no GPU
+    model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
+    model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+    with mujoco.Renderer(model, height, width) as renderer:
         renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
-        for state in states:
+
+        def picture(state: np.ndarray, add: Callable[[Any], None] | None = None) -> np.ndarray:
             simulation.observe(state[None])  # as it must, it sets the physics to this state
             renderer.update_scene(data, camera=0 if model.ncam else -1)
-            yield renderer.render()
+            if add is not None:
+                add(renderer.scene)
+            return renderer.render()
+
+        yield picture
 
 
 @contextmanager
@@ -77,6 +98,8 @@ def drawing() -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # what PyOpenGL raises without libraries is of no one kind
+        while error.__cause__ is not None:  # Hydra wraps it
+            error = error.__cause__
         raise UserError(f"apt install {LIBRARIES} (MuJoCo can't draw: {error})") from error
 
 
@@ -100,10 +123,14 @@ def write_video(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
         output_params=["-movflags", "+faststart", "-f", "mp4"],
     )
     writer.send(None)
-    for picture in itertools.chain([first], pictures):
-        writer.send(np.ascontiguousarray(picture))
-    writer.close()
-    os.replace(unfinished, path)
+    try:
+        for picture in itertools.chain([first], pictures):
+            writer.send(np.ascontiguousarray(picture))
+        writer.close()
+        os.replace(unfinished, path)
+    finally:
+        writer.close()
+        unfinished.unlink(missing_ok=True)
 
 
 def frames_per_second(control_dt: float) -> float:

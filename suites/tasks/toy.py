@@ -83,6 +83,7 @@ class ChainTask(VectorEnv):
     """`num_envs` corridors, with the face of `suites.tasks.control.ControlTask`."""
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+    action_names = ("left", "right")
 
     def __init__(self, num_envs: int = 1):
         self.num_envs = num_envs

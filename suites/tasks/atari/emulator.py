@@ -108,7 +108,7 @@ class Emulator:
     """An emulator that is set to rows, stepped, and read.
 
     Attributes:
-      actions: ALE's code of each action.
+      actions, action_names: ALE's code and name of each action.
       state_size: Bytes of a row.
       screen_shape: (210, 160) in most games.
     """
@@ -119,6 +119,7 @@ class Emulator:
         full, console = settings.full_action_space, self.console
         codes = console.getLegalActionSet() if full else console.getMinimalActionSet()
         self.actions = [code.value for code in codes]
+        self.action_names = tuple(code.name for code in codes)
         self.screen_shape = tuple(self.console.getScreenDims())
         self._state_type: Any = type(self.console.cloneState())
         self._key, self._last, self.alive = 0, _NOOP, True

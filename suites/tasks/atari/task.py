@@ -71,6 +71,11 @@ class AtariTask(VectorEnv):
         self._steps = np.zeros(num_envs, np.int64)
         self._randoms: list[np.random.Generator] = []
 
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What ALE calls the actions: NOOP, FIRE, LEFT."""
+        return self.simulation.emulators[0].action_names
+
     def planning_simulation(self, threads: int, cheaper: Any = None) -> AtariSimulation:
         """Emulators of its own for a planner, on `threads` processes."""
         if any(vars(cheaper).values() if cheaper else ()):

@@ -1,0 +1,1 @@
+"""What a planner saw at a decision: played again, turned into something to draw, and drawn."""
