@@ -2,26 +2,17 @@
 
 Studies: `scores` over all benchmark tasks, `optimizers` side by side, `anytime` over budgets.
 
-Each study is a list of runs of `suites.run`, one process and one thread each, `--jobs` at a time.
-Runs lie in `runs/planning` and are skipped when done, so a study that was stopped continues. The
-tables go to `results/planning/`, the figures to `docs/figures/`; `--collect` only draws them anew.
+The tables go to `results/planning/`, the figures to `docs/figures/`; `--collect` only draws them.
+See `benchmarks.study`.
 """
 
-import argparse
-import csv
-import json
-import subprocess
-import sys
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks.study import Job, Study, job, main, means
 from suites.tasks.control_names import BENCHMARKING
 
-RUNS = Path("runs/planning")
-RESULTS = Path("results/planning")
 FIGURES = Path("docs/figures")
 
 # PlaNet's CEM on the true simulator, with 120,000 simulated control steps per decision
@@ -57,114 +48,35 @@ COMPARED_BUDGET = 3000
 STEPS = (500, 1000, 2000, 4000, 8000)
 
 
-@dataclass(frozen=True)
-class Job:
+def one(task: str, optimizer: str, budget: int, seed: int) -> Job:
     """One run: an optimizer, a task, a budget per decision, a seed."""
-
-    task: str
-    optimizer: str
-    budget: int
-    seed: int
-
-    def overrides(self, study: str) -> list[str]:
-        return [
-            f"task={self.task}",
-            "planner=mpc",
-            f"planner.optimizer={self.optimizer}",
-            f"planner.budget={self.budget}",
-            f"seed={self.seed}",
-            "threads=1",
-            f"runs_dir={RUNS}",
-            f"experiment={study}-{self.budget}",
-        ]
-
-    def summary(self, study: str) -> dict | None:
-        """What the run left, None if it is not done."""
-        agent = f"mpc-{self.optimizer}"
-        folder = RUNS / f"{study}-{self.budget}" / self.task / agent
-        found = sorted(folder.glob(f"*/seed{self.seed}/summary.json"))
-        return json.loads(found[-1].read_text()) if found else None
+    overrides = ("planner=mpc", f"planner.optimizer={optimizer}", f"planner.budget={budget}")
+    return job(overrides, task=task, optimizer=optimizer, budget=budget, seed=seed)
 
 
-def scores() -> Iterable[Job]:
+def scores() -> Iterator[Job]:
     """PlaNet's six tasks, 5 seeds; then all 28 benchmark tasks, 3 seeds."""
     rest = [task for task in BENCHMARKING if task not in PLANET]
     for tasks, seeds in ((PLANET, 5), (rest, 3)):
         for seed in range(seeds):
             for task in tasks:
-                yield Job(task, "icem", COSTLY.get(task.split("-")[0], BUDGET), seed)
+                yield one(task, "icem", COSTLY.get(task.split("-")[0], BUDGET), seed)
 
 
-def optimizers() -> Iterable[Job]:
+def optimizers() -> Iterator[Job]:
     """Optimizer x task at equal simulated steps, 2 seeds."""
     for seed in range(2):
         for task in COMPARED:
             for optimizer in OPTIMIZERS:
-                yield Job(task, optimizer, COMPARED_BUDGET, seed)
+                yield one(task, optimizer, COMPARED_BUDGET, seed)
 
 
-def anytime() -> Iterable[Job]:
+def anytime() -> Iterator[Job]:
     """Score against simulated steps per decision, 2 seeds."""
     for seed in range(2):
         for budget in STEPS:
             for task in ("cartpole-swingup", "cheetah-run", "finger-spin", "reacher-easy"):
-                yield Job(task, "icem", budget, seed)
-
-
-STUDIES = {"scores": scores, "optimizers": optimizers, "anytime": anytime}
-
-
-def execute(study: str, jobs: list[Job], workers: int) -> None:
-    """Run what is missing; a run that fails is named, and the others go on."""
-
-    def one(job: Job) -> None:
-        if job.summary(study):
-            return
-        command = [sys.executable, "-m", "suites.run", *job.overrides(study)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        told = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["?"])[-1]
-        summary = job.summary(study)
-        print(job, f"{summary['score']:.1f}" if summary else told, flush=True)
-
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(one, jobs))
-
-
-def collect(study: str, jobs: list[Job]) -> list[dict]:
-    """A row per finished run, written to `results/planning/<study>.csv`."""
-    rows = []
-    for job in jobs:
-        summary = job.summary(study)
-        if summary:
-            ledger = summary["ledger"]
-            decisions = ledger["evaluation_decisions"]
-            rows.append(
-                {
-                    "task": job.task,
-                    "optimizer": job.optimizer,
-                    "budget": job.budget,
-                    "seed": job.seed,
-                    "score": round(summary["score"], 2),
-                    "sim_steps_per_decision": round(ledger["evaluation_sim_steps"] / decisions),
-                    "cpu_seconds": round(ledger["evaluation_cpu_seconds"], 1),
-                }
-            )
-    if not rows:
-        return rows
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / f"{study}.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return rows
-
-
-def means(rows: list[dict], *keys: str) -> dict[tuple, tuple[float, int]]:
-    """Mean score and number of seeds for each combination of keys."""
-    groups: dict[tuple, list[float]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[key] for key in keys), []).append(row["score"])
-    return {key: (fmean(values), len(values)) for key, values in groups.items()}
+                yield one(task, "icem", budget, seed)
 
 
 def report_scores(rows: list[dict]) -> str:
@@ -234,26 +146,11 @@ def report_anytime(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-REPORTS = {"scores": report_scores, "optimizers": report_optimizers, "anytime": report_anytime}
-
-
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="What planning on the true simulator scores.")
-    parser.add_argument("study", choices=STUDIES)
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
-    parser.add_argument("--collect", action="store_true", help="run nothing, collect what is done")
-    arguments = parser.parse_args()
-    jobs = list(STUDIES[arguments.study]())
-    if not arguments.collect:
-        execute(arguments.study, jobs, arguments.jobs)
-    rows = collect(arguments.study, jobs)
-    if not rows:
-        sys.exit(f"error: no finished run of '{arguments.study}' in {RUNS}")
-    table = REPORTS[arguments.study](rows)
-    (RESULTS / f"{arguments.study}.md").write_text(table + "\n")
-    print(table)
-
+STUDIES = {
+    "scores": Study("planning", "scores", tuple(scores()), report_scores),
+    "optimizers": Study("planning", "optimizers", tuple(optimizers()), report_optimizers),
+    "anytime": Study("planning", "anytime", tuple(anytime()), report_anytime),
+}
 
 if __name__ == "__main__":
-    main()
+    main("What planning on the true simulator scores.", STUDIES)

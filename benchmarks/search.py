@@ -1,11 +1,15 @@
-"""Overhead of tree search: microseconds per simulation, beside DeepMind's `mctx` on this processor.
+"""What tree search costs: emulated frames per second, and microseconds per simulation.
 
     python -m benchmarks.search [--json PATH] [--quick]
 
-Both search the same table of rewards, values and logits, which costs next to nothing, with the same
-noise-free rules, one leaf per tree and round; ours also with eight. Ours calls the table from
-Python; in mctx (extra `mctx`, JAX on the CPU, double precision off) it is compiled in. All take
-turns in one process; a ratio is the median over the rounds, shown with its extremes.
+- Frames: whole decisions on breakout, 5,000 frames each, beside a bare loop of `act()` with as
+  many frames per decision; by one process and by two workers.
+- Simulations, beside DeepMind's `mctx` on this processor: both search the same table of rewards,
+  values and logits, which costs next to nothing, with the same noise-free rules, one leaf per tree
+  and round; ours also with eight. Ours calls the table from Python; in mctx (extra `mctx`, JAX on
+  the CPU, double precision off) it is compiled in.
+
+All take turns in one process; a ratio is the median over the rounds, shown with its extremes.
 """
 
 import argparse
@@ -21,12 +25,17 @@ import gymnasium
 import numpy as np
 
 from benchmarks.report import Contestant, compare, machine, print_table, race, write_json
-from planners.mcts import make_planner
+from learners.none import NoLearner
 from planners.noise import Noise
+from planners.searches import make_planner
+from suites.tasks import registry
+from world_models.simulator import Simulator
 
 SIZE, ACTIONS, DISCOUNT = 997, 6, 0.99
 WIDER = 8  # leaves
-AS_MCTX = 1.0  # what the ratio should reach
+# What ratios should reach: to mctx; of frames to the bare loop, and of two workers to one process.
+AS_MCTX, AS_BARE, OF_TWO = 1.0, 0.9, 1.7
+GAME, FRAMES, PLAYED = "breakout", 5000, 40  # decisions that were played before
 
 _random = np.random.default_rng(0)
 REWARDS = _random.normal(size=(SIZE, ACTIONS))
@@ -38,14 +47,17 @@ GOING = np.ones(10_000)
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is done: trees side by side, simulations in each, rounds."""
+    """How much is done: frames per decision, trees side by side, simulations in each, rounds."""
 
+    skips: tuple[int, ...]
     batches: tuple[int, ...]
     simulations: tuple[int, ...]
     rounds: int
 
 
-FULL, QUICK = Scale((1, 16, 256), (50, 200), 15), Scale((1, 2), (4,), 1)
+FULL, QUICK = Scale((15, 4), (1, 16, 256), (50, 200), 15), Scale((15,), (1, 2), (4,), 1)
+# Searches of emulators: name, options, and whether workers have something to share.
+EMULATED = (("uct", {}, True), ("fmc", {}, True), ("iw", {}, False), ("iw", {"leaves": 8}, True))
 
 
 class Table:
@@ -136,12 +148,71 @@ def missing_mctx() -> str | None:
     return None
 
 
+def played(skip: int) -> Any:
+    """The game after some random decisions."""
+    task = registry.make({**registry.config(GAME), "frame_skip": skip, "sticky": 0.0})
+    task.reset(seed=0)
+    for action in np.random.default_rng(0).integers(task.facts.action_space.n, size=PLAYED):
+        task.step(action[None])
+    return task
+
+
+def bare_loop(skip: int) -> Callable[[], int]:
+    """The game played on with random actions; how many frames that is."""
+    console, random = played(skip).simulation.emulators[0].console, np.random.default_rng(1)
+    actions = console.getMinimalActionSet()
+
+    def work() -> int:
+        for which in random.integers(len(actions), size=FRAMES // skip).tolist():
+            action = actions[which]
+            for _ in range(skip):
+                console.act(action)
+            if console.game_over():
+                console.reset_game()
+        return FRAMES // skip * skip
+
+    return work
+
+
+def emulated_search(task: Any, model: Any, search: str, options: Any) -> Callable[[], int]:
+    """A decision; how many frames that is."""
+    planner = make_planner(task.facts, search, FRAMES, **options)
+    prior, state = NoLearner(task.facts.action_space), model.begin(None, task)
+
+    def work() -> int:
+        before = model.sim_frames
+        planner.plan(model, prior, state, planner.init(1), Noise(0, [0], 0))
+        return model.sim_frames - before
+
+    return work
+
+
+def emulation_rows(scale: Scale) -> Iterator[dict[str, Any]]:
+    """A row for each number of frames per decision and search, by one process and by two."""
+    for skip in scale.skips:
+        task, entrants, rows = played(skip), [Contestant("act", bare_loop(skip))], []
+        models = {threads: Simulator(task, threads=threads) for threads in (1, 2)}
+        for search, options, shared in EMULATED:
+            words = "".join(f", {value} {key}" for key, value in options.items())
+            name = f"{search}{words}, {skip} frames a decision"
+            for threads in (1, 2) if shared else (1,):
+                work = emulated_search(task, models[threads], search, options)
+                entrants.append(Contestant(f"{name} {threads}", work))
+            rows.append((f"{name} 1", "act", f"{name} / act()", AS_BARE))
+            if shared:
+                rows.append((f"{name} 2", f"{name} 1", f"{name}, two workers / one", OF_TWO))
+        speeds = race(entrants, scale.rounds)
+        for ours, theirs, line, wanted in rows:
+            row = compare(line, speeds[ours], speeds[theirs], wanted)
+            yield {"frames/s" if key == "steps/s" else key: x for key, x in row.items()}
+
+
 def microseconds(speeds: Sequence[float]) -> float:
     """Of a simulation."""
     return round(1e6 / median(speeds), 3)
 
 
-def rows(scale: Scale) -> Iterator[dict[str, Any]]:
+def overhead_rows(scale: Scale) -> Iterator[dict[str, Any]]:
     """A row for each search, number of trees and number of simulations."""
     with_mctx = missing_mctx() is None
     for search in ("puct", "gumbel"):
@@ -175,11 +246,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     scale = QUICK if options.quick else FULL
     report: dict[str, Any] = {
-        "machine": machine(["numba", "numpy", "jax", "mctx"]),
+        "machine": machine(["numba", "numpy", "ale-py", "jax", "mctx"]),
         "scale": vars(scale),
-        "rows": list(rows(scale)),
+        "frames": list(emulation_rows(scale)),
+        "rows": list(overhead_rows(scale)),
         "left_out": missing_mctx(),
     }
+    print_table("Emulated frames per second", report["frames"])
     print_table("Microseconds per simulation and tree", report["rows"])
     if report["left_out"]:
         print(report["left_out"])

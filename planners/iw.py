@@ -18,11 +18,15 @@ Caching: the tree below the executed action is kept for the next decision, if it
 one, bit for bit. Labels and table begin anew; what is kept is not simulated again, and takes
 nothing of the budget (as with IW(1) on RAM, Lipovetzky, Ramirez and Geffner 2015).
 
-Where this departs from the authors' implementation: there, kept nodes count as visited and enter no
-table; a node whose successors are all pruned is worth minus infinity, and here 0; and where a
-screen equals the one before, the action is repeated for a while, and here it is tested as others.
+Risk aversion: negative rewards are multiplied by `risk`, and the step in which a life is lost has
+the reward -10 risk, as in the authors' implementation.
+
+Where this departs from that implementation: there, kept nodes count as visited and enter no table;
+a node whose successors are all pruned is worth minus infinity, and here 0; and where a screen
+equals the one before, the action is repeated for a while, and here it is tested as others.
 """
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -35,6 +39,7 @@ from planners.noise import Noise
 ABSENT, PENDING = -1, -2  # a successor that is not simulated; one that is being simulated
 COUNT, RANDOM = range(2)  # in `numbers`
 LEVELS = 16  # of scores that have a novelty table of their own
+DEATH = -10.0  # reward of losing a life, times `risk`
 
 
 class Tree(NamedTuple):
@@ -65,6 +70,19 @@ class Tree(NamedTuple):
     numbers: np.ndarray
 
 
+@dataclass
+class Carry:
+    """Warm start: the trees of the last decision, and the actions executed at their roots.
+
+    Attributes:
+      trees: [B], None before the first decision.
+      actions: [B], from 0.
+    """
+
+    trees: list[Tree | None]
+    actions: np.ndarray
+
+
 class IW:
     """Rollout IW(1) with discrete actions.
 
@@ -72,7 +90,7 @@ class IW:
       budget: Per decision and environment, at most; a simulated step takes `spec.budget_per_step`.
       features: `ram`, or of the screen `basic`, `bpros` or `bprost`: see `planners.novelty`.
       discount: Per control step; as of Lipovetzky, Ramirez and Geffner (2015) for IW(1) on RAM.
-      risk: What negative rewards are multiplied with: 1; 50,000 in the risk-averse variant (RA).
+      risk: 1, or the factor of risk aversion (see above): 50,000 in the published variant (RA).
       subscores: Whether states are new among those of about their score: a table for each power of
         two of the rewards since the root.
       caching: Whether the tree is kept between decisions.
@@ -124,33 +142,32 @@ class IW:
         self.kind, self.discount, self.risk = novelty.KINDS[features], discount, risk
         self.levels = LEVELS if subscores else 1
         self.caching, self.ties, self.leaves = caching, ties, leaves
+        self.has_lives = risk > 1 and spec.has_lives
 
-    def init(self, batch: int) -> list[Tree | None]:
+    def init(self, batch: int) -> Carry:
         """No trees yet."""
-        return [None] * batch
+        return Carry([None] * batch, np.zeros(batch, np.int64))
 
     def plan(
         self,
         model: StepModel,
         prior: Prior,
         state: State,
-        carry: list[Tree | None],
+        carry: Carry,
         noise: Noise,
-    ) -> tuple[Plan, list[Tree | None]]:
-        """Decide in states [B, S]. The carry holds each environment's tree from its action on."""
-        batch = len(carry)
+    ) -> tuple[Plan, Carry]:
+        """Decide in states [B, S]."""
+        batch = len(carry.trees)
         codes = self._codes(model, state)
         seeds = (noise.uniform(1)[:, 0] * 2**53).astype(np.uint64)
         trees, kept = [], np.zeros(batch)
-        for b in range(batch):
-            tree = carry[b]
-            if tree is None or not np.array_equal(tree.state[0], state[b]):
-                tree = self._new_tree(state[b], codes[b])
+        for b, old in enumerate(carry.trees):
+            tree = self._begin(old, carry.actions[b], state[b], codes[b])
             tree.numbers[RANDOM] = seeds[b]
             kept[b] = tree.numbers[COUNT]
             trees.append(tree)
         self._search(model, trees)
-        action, value, carry = np.empty(batch, np.int64), np.empty(batch), []
+        action, value = np.empty(batch, np.int64), np.empty(batch)
         lots, nodes, depth = noise.uniform(1)[:, 0], np.empty(batch), np.empty(batch)
         for b, tree in enumerate(trees):
             values, heights = back_up(tree, self.discount)
@@ -158,23 +175,24 @@ class IW:
             value[b], depth[b] = values[0], heights[0]
             best = best_actions(tree, values, heights, self.discount, self.ties == "deepest")
             action[b] = best[int(lots[b] * len(best))]
-            child = tree.child[0, action[b]]
-            known = self.caching and child >= 0 and not tree.terminal[child]
-            carry.append(self._move_on(tree, child) if known else None)
-        action += self.start
         statistics = {
             "nodes": float(nodes.mean()),
             "kept": float(kept.mean()),
             "depth": float(depth.mean()),
             "solved": float(np.mean([tree.solved[0] for tree in trees])),
         }
-        return Plan(action, action[:, None], value, statistics), carry
+        executed = action + self.start
+        return Plan(executed, executed[:, None], value, statistics), Carry(trees, action)
 
     def _codes(self, model: StepModel, state: State) -> np.ndarray:
         """Codes [M, C] of states [M, S]."""
         if self.kind == novelty.RAM:
             return novelty.encode(self.kind, model.features(state))
         return novelty.encode(self.kind, cast(Any, model).features(state, kind="screen"))
+
+    def _lives(self, model: StepModel, states: np.ndarray) -> np.ndarray:
+        """Lives left [M] in states [M, S]."""
+        return cast(Any, model).features(states, kind="lives")[:, 0]
 
     def _search(self, model: StepModel, trees: list[Tree]) -> None:
         """Roll out from the roots until the budget is spent or the root solved."""
@@ -194,6 +212,9 @@ class IW:
             states = np.stack([trees[b].state[n] for b, n in zip(which, node, strict=True)])
             after, rewards, continuation = model.step(states, action + self.start)
             rewards = np.where(rewards < 0, self.risk * rewards, rewards)
+            if self.has_lives:
+                dies = self._lives(model, after) < self._lives(model, states)
+                rewards = np.where(dies, DEATH * self.risk, rewards)
             rewards = np.where(np.isfinite(rewards), rewards, -np.inf)
             codes = self._codes(model, after)
             for m, (b, k) in enumerate(zip(which, rollout, strict=True)):
@@ -202,7 +223,12 @@ class IW:
                 at[b, k] = add(tree, kind, node[m], action[m], after[m], codes[m], reward, ends)
             spent += np.bincount(which, minlength=batch)
 
-    def _new_tree(self, state: np.ndarray, code: np.ndarray) -> Tree:
+    def _begin(self, old: Tree | None, action: int, state: np.ndarray, code: np.ndarray) -> Tree:
+        """The tree below what was executed, where that led to the state; else a new one."""
+        if self.caching and old is not None:
+            child = old.child[0, action]
+            if child >= 0 and not old.terminal[child] and np.array_equal(old.state[child], state):
+                return self._move_on(old, child)
         tree = self._room(1, state, code, novelty.atom_count(self.kind, len(code)))
         tree.state[0], tree.code[0] = state, code
         return tree

@@ -5,13 +5,12 @@ and backs the values up. `planners/tree.py` is the tree, `planners/selection.py`
 actions, `planners/leaves.py` what is asked of the model and of the prior.
 """
 
-import inspect
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from planners.interface import Plan, Planner, Prior, State, StepModel
+from planners.interface import Plan, Prior, State, StepModel
 from planners.leaves import NOBODY, Evaluator
 from planners.noise import Noise
 from planners.selection import (
@@ -288,24 +287,3 @@ def check_ranges(options: dict[str, Any]) -> None:
         right = isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most
         if value is not None and not right:
             raise ValueError(f"planner.{key} is {value!r}: give a {name} from {least} to {most}")
-
-
-def make_planner(spec: Any, search: str, budget: int, **options: Any) -> Planner:
-    """The planner of `planner=mcts`. Options that are None keep the default of the search.
-
-    Raises:
-      ValueError: for an unknown search, or an option that it does not have.
-    """
-    if search not in RULES:
-        raise ValueError(f"planner.search is '{search}': choose one of {', '.join(RULES)}")
-    given = {key: value for key, value in options.items() if value is not None}
-    known = [
-        *list(inspect.signature(MCTS).parameters)[3:-1],
-        *(field.name for field in fields(RULES[search])),
-    ]
-    for key in given:
-        if key not in known:
-            raise ValueError(
-                f"planner.{key}: search {search} has no such option; it has {', '.join(known)}"
-            )
-    return MCTS(spec, search, budget, **given)

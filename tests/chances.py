@@ -1,11 +1,9 @@
 """Small decision processes with discrete actions, as tables with the face of a world model."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
-from omegaconf import OmegaConf
 
 
 class Tables:
@@ -13,12 +11,13 @@ class Tables:
 
     Attributes:
       bytes: Features [states, F].
+      lives: Left in each state [states].
       stepped: States and actions of each call of `step`.
     """
 
     def __init__(self, after, rewards, ends, features):
         self.after, self.rewards, self.ends = after, rewards, ends
-        self.bytes = features
+        self.bytes, self.lives = features, np.zeros(len(features), np.uint8)
         self.stepped: list[tuple[np.ndarray, np.ndarray]] = []
         self.sim_steps = self.sim_frames = self.model_steps = 0
 
@@ -48,7 +47,8 @@ class Tables:
         return state[which]
 
     def features(self, state, kind="bytes"):
-        return self.bytes[state[..., 0].astype(int)]
+        table = self.lives[:, None] if kind == "lives" else self.bytes
+        return table[state[..., 0].astype(int)]
 
 
 def random_tables(seed, states=40, actions=3, size=4, values=6):
@@ -72,14 +72,11 @@ def corridor(length, goal=1.0):
     return Tables(after, rewards, cells == length - 1, cells[:, None].astype(np.uint8))
 
 
-def options_of(planner):
-    """The options in a planner's yaml."""
-    loaded = OmegaConf.load(Path(__file__).parents[1] / "conf" / "planner" / f"{planner}.yaml")
-    return [str(key) for key in loaded if key != "_target_"]
-
-
-def make_spec(actions=3, per_step=1, start=0):
-    space = gymnasium.spaces.Discrete(actions, start=start)
+def make_spec(actions=3, per_step=1, start=0, has_lives=False):
     return SimpleNamespace(
-        name="test", action_space=space, control_dt=0.1, budget_per_step=per_step
+        name="test",
+        action_space=gymnasium.spaces.Discrete(actions, start=start),
+        control_dt=0.1,
+        budget_per_step=per_step,
+        has_lives=has_lives,
     )

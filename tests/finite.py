@@ -7,8 +7,9 @@ import gymnasium
 import numpy as np
 
 from learners.none import NoLearner
-from planners.mcts import MCTS, make_planner
+from planners.mcts import MCTS
 from planners.noise import Noise
+from planners.searches import make_planner
 
 
 class Finite:

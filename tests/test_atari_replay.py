@@ -147,7 +147,7 @@ def test_games_whose_states_are_not_complete(game):
 
 
 def test_a_run_is_the_same_and_says_what_it_cost(monkeypatch, capsys, tmp_path):
-    words = "task=breakout", "planner=iw", "planner.budget=200", "task.max_frames=60"
+    words = "task=breakout", "planner=mcts", "planner.search=iw", "planner.budget=200", "task.max_frames=60"
     summaries = []
     for restore in ("state", "replay"):
         command = CommandLine(monkeypatch, capsys, tmp_path / restore)

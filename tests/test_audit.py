@@ -323,7 +323,7 @@ def test_a_run_on_what_failed_is_warned(monkeypatch, capsys, tmp_path):
         assert code == 0
         return [line for line in err.splitlines() if "failed the audit" in line]
 
-    plans = "planner=iw", "planner.budget=60"
+    plans = "planner=mcts", "planner.search=iw", "planner.budget=60"
     assert warned(*plans) == []  # nothing is known
     keep(failed)
     said = "failed the audit of its simulator (plan: rewards 2, state 3, of 60 cases)"

@@ -6,12 +6,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from chances import Tables, corridor, make_spec, options_of, random_tables
+from chances import Tables, corridor, make_spec, random_tables
 
 from learners.none import NoLearner
 from planners import fmc
 from planners.fmc import FMC
 from planners.noise import Noise
+from planners.searches import OPTIONS
 
 NOTHING = NoLearner(gymnasium.spaces.Discrete(3))
 
@@ -169,7 +170,7 @@ def test_actions_begin_where_the_space_does():
     assert plan.action.dtype == np.int64
 
 
-@pytest.mark.parametrize("key", options_of("fmc"))
+@pytest.mark.parametrize("key", OPTIONS["fmc"] + ["budget"])
 def test_every_option_matters(key):
     def plans(**options: Any):
         given: dict[str, Any] = {"budget": 200, "walkers": 10} | options

@@ -7,12 +7,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from chances import Tables, corridor, make_spec, options_of, random_tables
+from chances import Tables, corridor, make_spec, random_tables
 
 from learners.none import NoLearner
 from planners.iw import IW
 from planners.noise import Noise
 from planners.novelty import DEEPEST
+from planners.searches import OPTIONS
 
 NOTHING = NoLearner(gymnasium.spaces.Discrete(3))
 
@@ -245,6 +246,21 @@ def test_a_tree_whose_state_is_not_the_true_one_is_dropped():
     assert all(plan.statistics["kept"] > 1 for plan in plans[1:])
 
 
+def test_a_lost_life_is_shunned():
+    """To the left a life is lost, and 5 are paid; to the right 1 is paid."""
+    after = np.array([[1, 2], [1, 1], [2, 2]])
+    rewards = np.array([[5.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
+    world = Tables(after, rewards, np.zeros(3, bool), np.arange(3, dtype=np.uint8)[:, None])
+    world.lives = np.array([3, 2, 3], np.uint8)
+    for has_lives, risk, action in [(True, 10.0, 1), (True, 1.0, 0), (False, 10.0, 0)]:
+        planner = IW(make_spec(2, has_lives=has_lives), 100, risk=risk)
+        assert decide(planner, world, [0])[0][0].action[0] == action
+    world.rewards[0, 1] = -20.0  # times 10; a lost life is -10 times 10, instead of its reward
+    planner = IW(make_spec(2, has_lives=True), 100, risk=10.0)
+    plan = decide(planner, world, [0])[0][0]
+    assert (plan.action[0], plan.value[0]) == (0, -100.0)
+
+
 def test_risk_aversion():
     """A step to the left costs 1 and leads to 3 after it; one to the right pays 1."""
     after = np.array([[1, 2], [3, 3], [2, 2], [3, 3]])
@@ -351,7 +367,7 @@ def test_features_of_screens(features):
     assert set(asked) == {"screen"}
 
 
-CHANGES: dict[str, Any] = {  # all that is in conf/planner/iw.yaml
+CHANGES: dict[str, Any] = {
     "budget": 30,
     "features": "basic",
     "discount": 0.5,
@@ -363,7 +379,7 @@ CHANGES: dict[str, Any] = {  # all that is in conf/planner/iw.yaml
 }
 
 
-@pytest.mark.parametrize("key", options_of("iw"))
+@pytest.mark.parametrize("key", OPTIONS["iw"] + ["budget"])
 def test_every_option_matters(key):
     def summary(**options: Any):
         world = random_tables(7)

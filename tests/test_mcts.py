@@ -23,7 +23,8 @@ from finite import (
 )
 from omegaconf import OmegaConf
 
-from planners.mcts import make_planner
+from planners.searches import OPTIONS as OPTIONS_OF
+from planners.searches import make_planner
 from planners.selection import halving_schedule
 from planners.tree import STRUCK
 
@@ -305,7 +306,8 @@ def test_every_key_of_the_yaml_is_an_option_that_is_tested():
     keys = OmegaConf.load(path).keys() - {"_target_", "search", "budget"}
     tested = {key for _, options in OPTIONS for key in options}
     elsewhere = {"outcomes", "transpositions", "proposal", "samples", "widening", "exponent"}
-    assert keys == tested | elsewhere
+    assert keys == tested | elsewhere | {*OPTIONS_OF["iw"], *OPTIONS_OF["fmc"]}
+    assert keys == {option for options in OPTIONS_OF.values() for option in options}
 
 
 @pytest.mark.parametrize(("search", "options"), OPTIONS)

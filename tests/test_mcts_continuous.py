@@ -7,8 +7,8 @@ from finite import make_box
 
 from learners.none import NoLearner
 from planners.leaves import propose
-from planners.mcts import make_planner
 from planners.noise import Noise
+from planners.searches import make_planner
 
 SEARCHES = ("uct", "puct", "gumbel")
 

@@ -23,6 +23,7 @@ class TaskSpec(Generic[Actions]):
       reference: Scores that normalise a return to 0 (`random`) and 1 (`best`; Atari: `human`);
         empty where there are none.
       compiled: Whether reward, observation and termination run in machine code.
+      has_lives: Whether `features(state, kind="lives")` of its simulator tells the lives left.
     """
 
     name: str
@@ -34,3 +35,4 @@ class TaskSpec(Generic[Actions]):
     reference: dict[str, float]
     compiled: bool
     budget_per_step: int = 1
+    has_lives: bool = False

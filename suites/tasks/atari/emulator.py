@@ -1,10 +1,10 @@
 """One Atari 2600, whose whole state is a row of bytes.
 
 A row is uint8 [S], S fixed per game and its options: a header (the key of the dice, the action that
-was executed last, whether the episode goes on, the length of the serialised state), the 128 bytes
-of RAM, the emulator's serialised state, padding, and, if asked for, what was executed since the
-start of the game (`restore=replay`: how many frames, a byte for each, padding) and the screen as
-palette indices.
+was executed last, whether the episode goes on, the lives left, the length of the serialised state),
+the 128 bytes of RAM, the emulator's serialised state, padding, and, if asked for, what was executed
+since the start of the game (`restore=replay`: how many frames, a byte for each, padding) and the
+screen as palette indices.
 """
 
 import math
@@ -18,8 +18,8 @@ from suites.errors import UserError
 from suites.tasks.atari.dice import throw
 from suites.tasks.atari_names import RESTORES
 
-HEADER = struct.Struct("<QBBxxI")  # key, last executed action, alive, length of the state
-KEY = slice(0, 8)
+HEADER = struct.Struct("<QBBBxI")  # key, last executed action, alive, lives, length of the state
+KEY, LIVES = slice(0, 8), slice(10, 11)
 RAM = slice(HEADER.size, HEADER.size + 128)
 _COUNT = struct.Struct("<I")  # frames executed since the start of the game
 _SLACK = 64  # bytes that a serialised state may outgrow the first one by; klax's does by one
@@ -137,9 +137,9 @@ class Emulator:
         self._state_type: Any = type(self.console.cloneState())
         self._key, self._last, self.alive = 0, _NOOP, True
         self._capacity = len(self.console.cloneState().__getstate__()) + _SLACK
-        # Length of the state, and what follows a row's header, of the console as it is now; None
-        # when it has been stepped since they were known.
-        self._body: tuple[int, bytes] | None = None
+        # Lives, length of the state, and what follows a row's header, of the console as it is now;
+        # None when it has been stepped since they were known.
+        self._body: tuple[int, int, bytes] | None = None
         # What the console has executed since the start of the game, of which rows hold `_frames`;
         # one more, and this is not all, or not known.
         self._executed = bytearray()
@@ -181,9 +181,9 @@ class Emulator:
         With `settle`, where it goes by the state, the console settles before.
         """
         data = row.tobytes()
-        self._key, self._last, alive, length = HEADER.unpack_from(data)
+        self._key, self._last, alive, lives, length = HEADER.unpack_from(data)
         self.alive = bool(alive)
-        body = (length, data[HEADER.size :])
+        body = (lives, length, data[HEADER.size :])
         if self._frames:
             if body != self._body:
                 self._replay(row)
@@ -198,7 +198,7 @@ class Emulator:
     def _restore(self, row: np.ndarray) -> None:
         """Go by the serialised state of a row."""
         data = row.tobytes()
-        length = HEADER.unpack_from(data)[3]
+        length = HEADER.unpack_from(data)[-1]
         state = self._state_type.__new__(self._state_type)
         state.__setstate__(data[RAM.stop : RAM.stop + length])
         self.console.restoreState(state)
@@ -241,9 +241,9 @@ class Emulator:
                 history = _COUNT.pack(len(self._executed)) + executed
             screen = self.console.getScreen().tobytes() if self.settings.screen else b""
             body = b"".join([ram, state.ljust(self._capacity, b"\0"), history, screen])
-            self._body = (len(state), body)
-        length, body = self._body
-        header = HEADER.pack(self._key, self._last, self.alive, length)
+            self._body = (self.console.lives(), len(state), body)
+        lives, length, body = self._body
+        header = HEADER.pack(self._key, self._last, self.alive, lives, length)
         return np.frombuffer(header + body, np.uint8)
 
     def step(self, action: int) -> float:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from suites.tasks.atari.dice import mix
-from suites.tasks.atari.emulator import KEY, RAM, Emulator, Settings
+from suites.tasks.atari.emulator import KEY, LIVES, RAM, Emulator, Settings
 
 if TYPE_CHECKING:
     from suites.tasks.atari.workers import Workers
@@ -62,12 +62,13 @@ class AtariSimulation:
         return np.stack([emulator.console.getRAM() for emulator in self.emulators])
 
     def observe(self, rows: np.ndarray, kind: str = "ram") -> np.ndarray:
-        """Observations of states [N, S]: the RAM [N, 128], or the `screen` [N, 33600] (most games).
+        """Observations of states [N, S]: the RAM [N, 128], or of another kind.
 
-        The screen is there only if the settings ask for it.
+        `lives` are those left [N, 1], 0 in games without; `screen` is [N, 33600] in most games, and
+        there only if the settings ask for it.
         """
-        if kind == "ram":
-            return rows[:, RAM].copy()
+        if kind in ("ram", "lives"):
+            return rows[:, RAM if kind == "ram" else LIVES].copy()
         assert kind == "screen"
         assert self.settings.screen
         height, width = self.emulators[0].screen_shape

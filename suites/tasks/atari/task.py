@@ -40,6 +40,7 @@ def make_facts(settings: Settings, observation_space: Any, actions: int) -> Task
         reference=dict(zip(("random", "human"), scores, strict=True)) if scores else {},
         compiled=True,
         budget_per_step=settings.frame_skip,
+        has_lives=True,
     )
 
 

@@ -1,0 +1,178 @@
+"""Studies: lists of runs of `suites.run`, and the table that they give.
+
+A run is a process of its own with one thread. What is finished is not run again, whether its run
+directory is there or only its row in the committed table; so a study that was stopped continues,
+on another machine too. `--again` runs what only has its row.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.
+
+    Attributes:
+      key: What tells it from the other runs of its study; columns of its row.
+      task, seed: Two of them.
+      overrides: What else is said on the command line.
+    """
+
+    key: tuple[tuple[str, Any], ...]
+    overrides: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Names its folder."""
+        return "-".join(str(value) for name, value in self.key if name not in ("task", "seed"))
+
+
+def job(overrides: Iterable[str], **key: Any) -> Job:
+    """A run whose key has at least `task` and `seed`."""
+    words = (f"task={key['task']}", f"seed={key['seed']}", *overrides)
+    return Job(tuple(key.items()), words)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Runs, and how their rows become a report.
+
+    Attributes:
+      name: Of the table `results/<group>/<name>.csv`, and of the report beside it.
+      group: Runs lie in `runs/<group>`.
+      report: Makes Markdown of the rows.
+    """
+
+    group: str
+    name: str
+    jobs: tuple[Job, ...]
+    report: Callable[[list[dict[str, Any]]], str]
+
+    @property
+    def table(self) -> Path:
+        """Its rows."""
+        return Path("results", self.group, f"{self.name}.csv")
+
+    def folder(self, job: Job) -> Path:
+        """Where a job's run lies, as `runs_dir`."""
+        return Path("runs", self.group, self.name, job.label)
+
+    def summary(self, job: Job) -> dict[str, Any] | None:
+        """What its run left, None if it is not done."""
+        key = dict(job.key)
+        pattern = f"{key['task']}/*/*/seed{key['seed']}/summary.json"
+        found = sorted(self.folder(job).glob(pattern))
+        return json.loads(found[-1].read_text()) if found else None
+
+    def rows(self, fresh: bool = False) -> list[dict[str, Any]]:
+        """A row per finished job: of its run, or else (unless `fresh`) of the committed table."""
+        written = {}
+        if self.table.exists() and not fresh:
+            with self.table.open(newline="") as file:
+                written = {_identity(row, self.jobs): row for row in csv.DictReader(file)}
+        rows = []
+        for job in self.jobs:
+            summary = self.summary(job)
+            row = _row(job, summary) if summary else written.get(_key(job))
+            if row:
+                rows.append({name: _number(value) for name, value in row.items()})
+        return rows
+
+    def write(self, rows: list[dict[str, Any]]) -> str:
+        """Write the table and the report; the report."""
+        self.table.parent.mkdir(parents=True, exist_ok=True)
+        with self.table.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        text = self.report(rows)
+        self.table.with_suffix(".md").write_text(text + "\n")
+        return text
+
+    def run(self, workers: int, again: bool) -> None:
+        """Run what is missing; a run that fails is named, and the others go on."""
+        there = {_identity(row, self.jobs) for row in self.rows(fresh=again)}
+        writing = threading.Lock()
+
+        def one(job: Job) -> None:
+            if _key(job) in there:
+                return
+            words = [*job.overrides, "threads=1", f"runs_dir={self.folder(job)}"]
+            command = [sys.executable, "-m", "suites.run", *words]
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            told = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["?"])[-1]
+            summary = self.summary(job)
+            what = " ".join(str(value) for _, value in job.key)
+            print(what, f"{summary['score']:.1f}" if summary else told, flush=True)
+            with writing:
+                if summary:
+                    self.write(self.rows())
+
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(one, self.jobs))
+
+
+def _key(job: Job) -> tuple[str, ...]:
+    return tuple(str(value) for _, value in job.key)
+
+
+def _identity(row: dict[str, Any], jobs: tuple[Job, ...]) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name, _ in jobs[0].key)
+
+
+def _row(job: Job, summary: dict[str, Any]) -> dict[str, Any]:
+    ledger = summary["ledger"]
+    return {
+        **dict(job.key),
+        "score": round(summary["score"], 2),
+        "sim_steps_per_decision": round(
+            ledger["evaluation_sim_steps"] / ledger["evaluation_decisions"]
+        ),
+        "cpu_seconds": round(ledger["evaluation_cpu_seconds"], 1),
+    }
+
+
+def _number(value: Any) -> Any:
+    """What a cell of a CSV file stands for."""
+    for kind in (int, float):
+        try:
+            return kind(value) if isinstance(value, str) else value
+        except ValueError:
+            continue
+    return value
+
+
+def means(rows: list[dict[str, Any]], *keys: str) -> dict[tuple, tuple[float, int]]:
+    """Mean score and number of seeds for each combination of keys."""
+    groups: dict[tuple, list[float]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row["score"])
+    return {key: (fmean(values), len(values)) for key, values in groups.items()}
+
+
+def main(description: str, studies: dict[str, Study]) -> None:
+    """The command line of a file with studies."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("study", choices=studies)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--again", action="store_true", help="run also what only the table has")
+    parser.add_argument("--collect", action="store_true", help="run nothing, collect what is done")
+    given = parser.parse_args()
+    study = studies[given.study]
+    if not given.collect:
+        study.run(given.jobs, given.again)
+    rows = study.rows()
+    if not rows:
+        sys.exit(f"error: no finished run of '{study.name}' in runs/{study.group}")
+    print(study.write(rows))

@@ -1,0 +1,44 @@
+"""The searches of `planner=mcts`, by name."""
+
+import inspect
+from dataclasses import fields
+from typing import Any
+
+from planners.fmc import FMC
+from planners.interface import Planner
+from planners.iw import IW
+from planners.mcts import MCTS
+from planners.selection import RULES
+
+OTHERS: dict[str, Any] = {"iw": IW, "fmc": FMC}
+
+
+def _options(search: str) -> list[str]:
+    if search in OTHERS:
+        return list(inspect.signature(OTHERS[search]).parameters)[2:]
+    of_all = list(inspect.signature(MCTS).parameters)[3:-1]
+    return of_all + [field.name for field in fields(RULES[search])]
+
+
+# The options of each search.
+OPTIONS = {search: _options(search) for search in (*RULES, *OTHERS)}
+
+
+def make_planner(spec: Any, search: str, budget: int, **options: Any) -> Planner:
+    """The planner of `planner=mcts`. Options that are None keep the default of the search.
+
+    Raises:
+      ValueError: for an unknown search, or an option that it does not have.
+    """
+    if search not in OPTIONS:
+        raise ValueError(f"planner.search is '{search}': choose one of {', '.join(OPTIONS)}")
+    given = {key: value for key, value in options.items() if value is not None}
+    for key in given:
+        if key not in OPTIONS[search]:
+            raise ValueError(
+                f"planner.{key}: search {search} has no such option; it has"
+                f" {', '.join(OPTIONS[search])}"
+            )
+    if search in OTHERS:
+        return OTHERS[search](spec, budget, **given)
+    return MCTS(spec, search, budget, **given)
