@@ -147,11 +147,11 @@ def test_games_whose_states_are_not_complete(game):
 
 
 def test_a_run_is_the_same_and_says_what_it_cost(monkeypatch, capsys, tmp_path):
-    words = "task=breakout", "planner=mcts", "planner.search=iw", "planner.budget=200", "task.max_frames=60"
+    words = "task=breakout", "task.max_frames=60", "planner=mcts", "planner.search=iw"
     summaries = []
     for restore in ("state", "replay"):
         command = CommandLine(monkeypatch, capsys, tmp_path / restore)
-        code, _, _ = command(*words, f"task.restore={restore}", "threads=1", "seed=1")
+        code, _, _ = command(*words, f"task.restore={restore}", "planner.budget=200", "seed=1")
         assert code == 0
         (path,) = (tmp_path / restore).glob("**/summary.json")
         summaries.append(json.loads(path.read_text()))
