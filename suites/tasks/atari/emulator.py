@@ -115,9 +115,9 @@ class Emulator:
     """An emulator that is set to rows, stepped, and read.
 
     With `restore=state` it goes to a row by its serialised state. With `restore=replay` it executes
-    again all that was executed since the start of the game, or what is missing of that: this needs
-    no trust in ALE's states, and takes the longer the later in the game. Where a plan went on
-    beyond the end of the true episode, of which rows keep no more, it goes by the state all the
+    again all that was executed since the start of the game, or what is missing of that: this relies
+    on ALE's state of the start alone, and takes the longer the later in the game. Where a plan went
+    on beyond the end of the true episode, of which rows keep no more, it goes by the state all the
     same.
 
     Attributes:
