@@ -1,6 +1,7 @@
 """What planning on the true simulator scores: `python -m benchmarks.planning STUDY`.
 
-Studies: `scores` over all benchmark tasks, `optimizers` side by side, `anytime` over budgets.
+Studies: `scores` over all benchmark tasks, `optimizers` side by side, `anytime` over budgets, and
+`searches`, trees beside sampled plans.
 
 The tables go to `results/planning/`, the figures to `docs/figures/`; `--collect` only draws them.
 See `benchmarks.study`.
@@ -46,6 +47,10 @@ COMPARED = (
 )
 COMPARED_BUDGET = 3000
 STEPS = (500, 1000, 2000, 4000, 8000)
+# Control steps for which tree search holds an action, 0.05 s: its budget is for all of them.
+HELD = {"cartpole-swingup": 5, "cheetah-run": 5, "walker-walk": 2}
+TREES = ("uct", "puct", "gumbel")
+PER_STEP = 1600
 
 
 def one(task: str, optimizer: str, budget: int, seed: int) -> Job:
@@ -77,6 +82,18 @@ def anytime() -> Iterator[Job]:
         for budget in STEPS:
             for task in ("cartpole-swingup", "cheetah-run", "finger-spin", "reacher-easy"):
                 yield one(task, "icem", budget, seed)
+
+
+def searches() -> Iterator[Job]:
+    """Tree searches and MPC at equal simulated steps per control step, 3 seeds."""
+    for seed in range(3):
+        for task, held in HELD.items():
+            key = {"task": task, "search": "mpc", "seed": seed}
+            yield job(("planner=mpc", f"planner.budget={PER_STEP}"), **key)
+            for tree in TREES:
+                budget = f"planner.budget={PER_STEP * held}"
+                key = {"task": task, "search": tree, "seed": seed}
+                yield job(("planner=mcts", f"planner.search={tree}", budget), **key)
 
 
 def report_scores(rows: list[dict]) -> str:
@@ -146,10 +163,21 @@ def report_anytime(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def report_searches(rows: list[dict]) -> str:
+    """Task by search."""
+    table, searches = means(rows, "task", "search"), ("mpc", *TREES)
+    lines = ["| task | " + " | ".join(searches) + " |", "|---|" + "---:|" * len(searches)]
+    for task in HELD:
+        cells = [f"{table[task, s][0]:.0f}" if (task, s) in table else "" for s in searches]
+        lines.append(f"| {task} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 STUDIES = {
     "scores": Study("planning", "scores", tuple(scores()), report_scores),
     "optimizers": Study("planning", "optimizers", tuple(optimizers()), report_optimizers),
     "anytime": Study("planning", "anytime", tuple(anytime()), report_anytime),
+    "searches": Study("planning", "searches", tuple(searches()), report_searches),
 }
 
 if __name__ == "__main__":

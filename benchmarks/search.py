@@ -5,9 +5,9 @@
 - Frames: whole decisions on breakout, 5,000 frames each, beside a bare loop of `act()` with as
   many frames per decision; by one process and by two workers.
 - Simulations, beside DeepMind's `mctx` on this processor: both search the same table of rewards,
-  values and logits, which costs next to nothing, with the same noise-free rules, one leaf per tree
-  and round; ours also with eight. Ours calls the table from Python; in mctx (extra `mctx`, JAX on
-  the CPU, double precision off) it is compiled in.
+  values and logits, which costs next to nothing, with the same noise-free rules, no tree kept, one
+  leaf per tree and round; ours also with eight. Ours calls the table from Python; in mctx (extra
+  `mctx`, JAX on the CPU, double precision off) it is compiled in.
 
 All take turns in one process; a ratio is the median over the rounds, shown with its extremes.
 """
@@ -87,10 +87,17 @@ def our_search(search: str, batch: int, simulations: int, leaves: int) -> Callab
     """A decision in each of `batch` trees; how many simulations that is."""
     space = gymnasium.spaces.Discrete(ACTIONS)
     spec = SimpleNamespace(name="table", action_space=space, control_dt=1.0, budget_per_step=1)
-    options = {"gumbel_scale": 0.0} if search == "gumbel" else {}
+    options: dict[str, Any] = {"gumbel_scale": 0.0} if search == "gumbel" else {}
     planner: Any = make_planner(
-        *(spec, search, simulations),
-        **{"leaves": leaves, "discount": DISCOUNT, "depth": 0, "normalise": "node", **options},
+        spec,
+        search,
+        simulations,
+        leaves=leaves,
+        discount=DISCOUNT,
+        depth=0,
+        normalise="node",
+        reuse=False,
+        **options,
     )
     table: Any = Table()
     states, noise = np.arange(batch)[:, None] % SIZE, Noise(0, range(batch), 0)

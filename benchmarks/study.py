@@ -8,6 +8,7 @@ on another machine too. `--again` runs what only has its row.
 import argparse
 import csv
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -98,6 +99,8 @@ class Study:
             writer.writerows(rows)
         text = self.report(rows)
         self.table.with_suffix(".md").write_text(text + "\n")
+        for page in Path("docs").glob("*.md"):
+            page.write_text(filled(page.read_text()))
         return text
 
     def run(self, workers: int, again: bool) -> None:
@@ -121,6 +124,17 @@ class Study:
 
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(one, self.jobs))
+
+
+def filled(text: str) -> str:
+    """A page with its tables anew: from `<!-- results/group/name.md -->` to `<!-- end -->`."""
+
+    def fresh(block: re.Match[str]) -> str:
+        path = Path(block[1])
+        table = path.read_text() if path.exists() else "(not measured yet)\n"
+        return f"<!-- {path} -->\n\n{table}\n<!-- end -->"
+
+    return re.sub(r"<!-- (results/\S+\.md) -->.*?<!-- end -->", fresh, text, flags=re.DOTALL)
 
 
 def _key(job: Job) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from planners.clock import Clock, check_seconds
 from planners.interface import Plan, Prior, State, StepModel
 from planners.noise import Noise
 
@@ -31,6 +32,7 @@ class FMC:
 
     Arguments:
       budget: Per decision and environment, at most; a simulated step takes `spec.budget_per_step`.
+      seconds: Of a decision of all environments; after the first tick that ends later it is over.
       walkers: How many there are; they take as many steps as the budget pays for.
       balance: Of exploiting rewards to exploring distances; 0: distances alone count.
 
@@ -40,12 +42,20 @@ class FMC:
 
     plan_every, late = 1, False
 
-    def __init__(self, spec: Any, budget: int, walkers: int = 32, balance: float = 1.0):
+    def __init__(
+        self,
+        spec: Any,
+        budget: int,
+        seconds: float | None = None,
+        walkers: int = 32,
+        balance: float = 1.0,
+    ):
         if not hasattr(spec.action_space, "n"):
             raise ValueError(
                 f"planner.search=fmc needs discrete actions, and task {spec.name} has"
                 f" {spec.action_space}"
             )
+        check_seconds(seconds)
         if walkers < 2:
             raise ValueError(f"planner.walkers is {walkers}: give a whole number of at least 2")
         if balance < 0:
@@ -58,6 +68,7 @@ class FMC:
             )
         self.actions, self.start = int(spec.action_space.n), int(spec.action_space.start)
         self.walkers, self.ticks, self.balance = walkers, steps // walkers, balance
+        self.seconds = seconds
 
     def init(self, batch: int) -> None:
         """No warm start: every decision begins with new walkers."""
@@ -66,6 +77,7 @@ class FMC:
         self, model: StepModel, prior: Prior, state: State, carry: None, noise: Noise
     ) -> tuple[Plan, None]:
         """Decide in states [B, S]."""
+        clock = Clock(self.seconds)
         batch, walkers = len(state), self.walkers
         row = np.arange(batch)[:, None]
         state = np.repeat(state[:, None], walkers, axis=1)
@@ -74,7 +86,7 @@ class FMC:
         for tick in range(self.ticks):
             action = self._actions(noise) if tick else action
             goes = np.flatnonzero(alive.all(axis=1))  # all walkers of an environment, or none
-            if not goes.size:
+            if not goes.size or clock.over:
                 break
             after, reward, continuation = model.step(
                 state[goes].reshape(len(goes) * walkers, -1), action[goes].reshape(-1) + self.start

@@ -33,6 +33,7 @@ import numpy as np
 from numba import njit
 
 from planners import novelty
+from planners.clock import Clock, check_seconds
 from planners.interface import Plan, Prior, State, StepModel
 from planners.noise import Noise
 
@@ -88,6 +89,7 @@ class IW:
 
     Arguments:
       budget: Per decision and environment, at most; a simulated step takes `spec.budget_per_step`.
+      seconds: Of a decision of all environments, at most.
       features: `ram`, or of the screen `basic`, `bpros` or `bprost`: see `planners.novelty`.
       discount: Per control step; as of Lipovetzky, Ramirez and Geffner (2015) for IW(1) on RAM.
       risk: 1, or the factor of risk aversion (see above): 50,000 in the published variant (RA).
@@ -108,6 +110,7 @@ class IW:
         self,
         spec: Any,
         budget: int,
+        seconds: float | None = None,
         features: str = "ram",
         discount: float = 0.995,
         risk: float = 1.0,
@@ -136,12 +139,14 @@ class IW:
             raise ValueError(f"planner.discount is {discount}: give a number above 0, up to 1")
         if risk < 1:
             raise ValueError(f"planner.risk is {risk}: give a number of at least 1")
+        check_seconds(seconds)
         if leaves < 1:
             raise ValueError(f"planner.leaves is {leaves}: give a whole number of at least 1")
         self.actions, self.start = int(spec.action_space.n), int(spec.action_space.start)
         self.kind, self.discount, self.risk = novelty.KINDS[features], discount, risk
         self.levels = LEVELS if subscores else 1
         self.caching, self.ties, self.leaves = caching, ties, leaves
+        self.seconds = seconds
         self.has_lives = risk > 1 and spec.has_lives
 
     def init(self, batch: int) -> Carry:
@@ -195,12 +200,13 @@ class IW:
         return cast(Any, model).features(states, kind="lives")[:, 0]
 
     def _search(self, model: StepModel, trees: list[Tree]) -> None:
-        """Roll out from the roots until the budget is spent or the root solved."""
+        """Roll out from the roots until budget or time are spent or the root is solved."""
+        clock = Clock(self.seconds)
         batch, leaves, kind = len(trees), self.leaves, self.kind
         spent = np.zeros(batch, int)
         at = np.zeros((batch, leaves), np.int64)
         todo = np.empty((batch, leaves, 2), np.int64)  # a node and the action to take there
-        while True:
+        while not clock.over:
             for b, tree in enumerate(trees):
                 left = min(leaves, self.steps - spent[b])
                 todo[b] = -1

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from planners.clock import Clock, check_seconds
 from planners.interface import Plan, Prior, State, StepModel
 from planners.leaves import NOBODY, Evaluator
 from planners.noise import Noise
@@ -83,6 +84,7 @@ class MCTS:
       search: `uct`, `puct` or `gumbel`.
       budget: Of a decision and environment; a simulated control step takes `spec.budget_per_step`
         of it. Never exceeded.
+      seconds: Of a decision of all environments, after which no more leaves are selected.
       leaves: Selected in each tree before the model is called once for all of them.
       discount: Per control step.
       repeat: Control steps that an action is held. None: 1 where actions are discrete, else 0.05 s.
@@ -111,6 +113,7 @@ class MCTS:
         spec: Any,
         search: str,
         budget: int,
+        seconds: float | None = None,
         leaves: int = 4,
         discount: float = 0.99,
         repeat: int | None = None,
@@ -134,6 +137,7 @@ class MCTS:
             )
         given = {"samples": samples, "widening": widening, "exponent": exponent}
         check_ranges({**given, **options, "leaves": leaves, "discount": discount})
+        check_seconds(seconds)
         check_ranges({"repeat": repeat, "depth": depth, "outcomes": outcomes})
         for key, value in {**given, "proposal": proposal}.items():
             if self.discrete and value is not None:
@@ -173,7 +177,7 @@ class MCTS:
         )
         self.rule = np.array([rule], RULE)
         self.steps = budget // spec.budget_per_step
-        self.depth = depth
+        self.depth, self.seconds = depth, seconds
         ahead = DISCRETE_DEPTH if self.discrete else CONTINUOUS_DEPTH
         longest = self.steps // (FEWEST * self.width) - self.repeat
         self.rollout = depth or max(1, min(round(ahead / dt), longest))
@@ -192,6 +196,7 @@ class MCTS:
         self, model: StepModel, prior: Prior, state: State, carry: Carry, noise: Noise
     ) -> tuple[Plan, Carry]:
         """Decide in `state` ([B] environments)."""
+        clock = Clock(self.seconds)
         by_value = self.depth == 0 or (self.depth is None and prior.has_value)
         depth = 0 if by_value else self.rollout
         simulations = (self.steps - depth) // (self.repeat + depth)
@@ -221,7 +226,10 @@ class MCTS:
         arrays = (self.rule, schedule, tree.summaries, tree.nodes, tree.edges, leaves)
         count = advance(*arrays, 0, *nothing(self.width))
         while count:
-            count = advance(*arrays, count, *evaluator(tree, leaves[:count]))
+            found = evaluator(tree, leaves[:count])
+            if clock.over:
+                tree.summaries["left"] = 0
+            count = advance(*arrays, count, *found)
         depth = tree.summaries["deepest"].mean()
         return self._decide(tree, {"reused": float(kept.mean()), "depth": float(depth)})
 

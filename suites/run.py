@@ -159,8 +159,11 @@ def record(
         missing = [k for k in range(config.evaluation.episodes) if k not in finished]
         rest = evaluate_missing(run, config, meter, threads, finished, missing)
         episodes = [finished[k] for k in range(config.evaluation.episodes)]
-        clairvoyant = {"clairvoyant": config.world_model.get("clairvoyant", False)}
-        rows = [{**evaluation_row(digest, episodes, rest, threads), **clairvoyant}]
+        marks = {
+            "clairvoyant": config.world_model.get("clairvoyant", False),
+            "reproducible": config.planner.get("seconds") is None,
+        }
+        rows = [{**evaluation_row(digest, episodes, rest, threads), **marks}]
         run.append("evaluations.jsonl", rows[0])
     last = rows[-1]
     ledger = columns(Costs(), Costs()).keys()

@@ -1,8 +1,11 @@
 """The benchmarks run, and compare like with like. Speed is not tested."""
 
 import json
+import shutil
+from pathlib import Path
 
 from benchmarks import atari, first_steps, rollout, search
+from benchmarks.study import Study, filled, job
 from suites import usage
 from suites.run import CONF
 from suites.tasks import registry
@@ -41,3 +44,33 @@ def test_search(tmp_path, capsys):
     assert all(row["us"] > 0 for row in report["rows"])
     assert ("us, mctx" in report["rows"][0]) == (report["left_out"] is None)
     assert report["rows"][0]["line"] in capsys.readouterr().out
+
+
+def test_a_study_runs_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    jobs = [job(("planner=mcts", "planner.budget=60"), task="toy-chain", seed=s) for s in (0, 1)]
+    study = Study("toys", "chain", tuple(jobs), lambda rows: f"{len(rows)} rows")
+    monkeypatch.setenv("PYTHONPATH", str(CONF.parent))
+    Study("toys", "chain", (jobs[0],), study.report).run(1, again=False)
+    assert len(study.rows()) == 1
+    shutil.rmtree("runs")
+    Path("docs").mkdir()
+    Path("docs/toys.md").write_text("A\n<!-- results/toys/chain.md -->\nold\n<!-- end -->\nB\n")
+    study.run(2, again=False)
+    assert capsys.readouterr().out.splitlines()[1:] == [f"toy-chain 1 {study.rows()[1]['score']}"]
+    assert not list(study.folder(jobs[0]).glob("*/*/*/seed0"))  # its row was enough
+    assert [row["seed"] for row in study.rows()] == [0, 1]
+    assert "\n2 rows\n" in Path("docs/toys.md").read_text()
+    study.run(1, again=True)
+    assert list(study.folder(jobs[0]).glob("*/*/*/seed0"))
+    failing = Study("toys", "no", (job((), task="toy-chainn", seed=0),), study.report)
+    failing.run(1, again=False)
+    assert "error: unknown task 'toy-chainn'" in capsys.readouterr().out
+    assert failing.rows() == []
+
+
+def test_pages_show_the_tables_as_measured(monkeypatch):
+    monkeypatch.chdir(CONF.parent)
+    pages = [page.read_text() for page in Path("docs").glob("*.md")]
+    assert any("<!-- results/planning/scores.md -->" in page for page in pages)
+    assert all(filled(page) == page for page in pages)

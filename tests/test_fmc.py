@@ -170,6 +170,9 @@ def test_actions_begin_where_the_space_does():
     assert plan.action.dtype == np.int64
 
 
+CHANGES = {"budget": 90, "walkers": 7, "balance": 0.0, "seconds": 1e-9}
+
+
 @pytest.mark.parametrize("key", OPTIONS["fmc"] + ["budget"])
 def test_every_option_matters(key):
     def plans(**options: Any):
@@ -179,7 +182,7 @@ def test_every_option_matters(key):
         return [(plan.action[0], plan.value[0], plan.statistics) for plan in decided]
 
     assert plans() == plans()
-    assert plans() != plans(**{key: {"budget": 90, "walkers": 7, "balance": 0.0}[key]})
+    assert plans() != plans(**{key: CHANGES[key]})
 
 
 @pytest.mark.parametrize(

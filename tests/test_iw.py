@@ -375,6 +375,7 @@ CHANGES: dict[str, Any] = {
     "subscores": True,
     "caching": False,
     "ties": "deepest",
+    "seconds": 1e-9,
     "leaves": 4,
 }
 

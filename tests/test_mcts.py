@@ -305,7 +305,15 @@ def test_every_key_of_the_yaml_is_an_option_that_is_tested():
     path = Path(__file__).resolve().parents[1] / "conf" / "planner" / "mcts.yaml"
     keys = OmegaConf.load(path).keys() - {"_target_", "search", "budget"}
     tested = {key for _, options in OPTIONS for key in options}
-    elsewhere = {"outcomes", "transpositions", "proposal", "samples", "widening", "exponent"}
+    elsewhere = {
+        "seconds",
+        "outcomes",
+        "transpositions",
+        "proposal",
+        "samples",
+        "widening",
+        "exponent",
+    }
     assert keys == tested | elsewhere | {*OPTIONS_OF["iw"], *OPTIONS_OF["fmc"]}
     assert keys == {option for options in OPTIONS_OF.values() for option in options}
 
@@ -376,7 +384,11 @@ def test_transpositions_share_rollouts_and_what_diverges():
     ("search", "options", "said"),
     [
         ("utc", {}, "planner.search is 'utc': choose one of uct, puct, gumbel"),
-        ("uct", {"pb_c_init": 2}, "planner.pb_c_init: search uct has no such option; it has leav"),
+        (
+            "uct",
+            {"pb_c_init": 2},
+            "planner.pb_c_init: search uct has no such option; it has sec",
+        ),
         ("gumbel", {"exploration": 2}, "planner.exploration: search gumbel has no such option"),
         ("uct", {"leaves": 0}, "planner.leaves is 0: give a whole number from 1 to"),
         ("uct", {"leaves": 2.5}, "planner.leaves is 2.5: give a whole number"),

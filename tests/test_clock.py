@@ -1,0 +1,58 @@
+"""Budgets in seconds, on a clock that the test ticks."""
+
+import itertools
+import json
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from chances import make_spec, random_tables
+from commandline import CommandLine
+
+from learners.none import NoLearner
+from planners import clock
+from planners.noise import Noise
+from planners.searches import OPTIONS, make_planner
+
+NOTHING = NoLearner(gymnasium.spaces.Discrete(3))
+BUDGET = 600
+
+
+def steps_of(search, monkeypatch, seconds):
+    """Simulated steps of each of four decisions; every look at the clock takes a second."""
+    ticks = itertools.count()
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: float(next(ticks)))
+    world, options = random_tables(0), {"depth": 3} if search in ("uct", "puct", "gumbel") else {}
+    planner: Any = make_planner(make_spec(), search, BUDGET, seconds=seconds, **options)
+    state, carry, steps = np.zeros((1, 1)), planner.init(1), []
+    for decision in range(4):
+        before = world.sim_steps
+        plan, carry = planner.plan(world, NOTHING, state, carry, Noise(0, [0], decision))
+        steps.append(world.sim_steps - before)
+        after = world.after[state[:, 0].astype(int), plan.action]
+        state = np.where(world.ends[after], state[:, 0], after)[:, None].astype(float)
+        assert 0 <= plan.action[0] < 3
+    return steps
+
+
+@pytest.mark.parametrize("search", OPTIONS)
+def test_a_decision_ends_when_its_seconds_are_over(search, monkeypatch):
+    short, longer, free = (steps_of(search, monkeypatch, s) for s in (2, 6, None))
+    assert all(0 < a < b < c <= BUDGET for a, b, c in zip(short, longer, free, strict=True))
+
+
+@pytest.mark.parametrize("search", OPTIONS)
+@pytest.mark.parametrize("seconds", [0, -1.0, "soon", True])
+def test_what_is_no_time_is_refused(search, seconds):
+    with pytest.raises(ValueError, match=r"planner\.seconds is .*: give a number above 0, or null"):
+        make_planner(make_spec(), search, BUDGET, seconds=seconds)
+
+
+def test_such_a_run_is_marked(monkeypatch, capsys, tmp_path):
+    command = CommandLine(monkeypatch, capsys, tmp_path)
+    for seconds in ("null", "0.01"):
+        words = ("planner=mcts", "planner.budget=60", f"planner.seconds={seconds}")
+        assert command("task=toy-chain", *words)[0] == 0
+    rows = [json.loads(p.read_text()) for p in tmp_path.glob("**/evaluations.jsonl")]
+    assert sorted(row["reproducible"] for row in rows) == [False, True]
