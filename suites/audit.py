@@ -252,8 +252,8 @@ def page(rows: list[dict[str, Any]]) -> str:
     return f"""# How exactly simulators go back to their states
 
 Made by `python -m suites.audit`, with {", ".join(sorted(used))}.
-What is compared, over {STEPS} random steps in each case, and what the words mean: `--help` there, and
-[docs/atari.md](../docs/atari.md#exactness). A task that differs in its state alone passes.
+What is compared, over {STEPS} random steps in each case, and what the words mean: `--help` there,
+and [docs/atari.md](../docs/atari.md#exactness). A task that differs in its state alone passes.
 
 ## Not exact: {len(differing)} of {len(rows)} rows
 
