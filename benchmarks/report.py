@@ -1,5 +1,6 @@
 """Contestants timed in turns, a table on the terminal, and the same numbers as JSON."""
 
+import argparse
 import json
 import os
 import platform
@@ -98,6 +99,14 @@ def _processor() -> str:
         return platform.processor()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def parse(program: str, description: str | None, given: Sequence[str] | None) -> Any:
+    """The command line of a benchmark: `json`, a path or None, and `quick`."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers there")
+    parser.add_argument("--quick", action="store_true", help="a smoke test without meaning")
+    return parser.parse_args(given)
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:

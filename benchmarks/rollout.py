@@ -10,20 +10,18 @@ All take turns in one process, so whoever uses the `mujoco` package gains equall
 simulations switch off in it. A ratio is the median over the rounds, shown with its extremes.
 """
 
-import argparse
 import importlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import mujoco
 import numpy as np
 from mujoco.rollout import Rollout
 
-from benchmarks.report import Contestant, compare, machine, print_table, race, write_json
+from benchmarks.report import Contestant, compare, machine, parse, print_table, race, write_json
 from suites.tasks.control import ControlTask, suite_task
 from suites.tasks.control.physics import STATE
 from suites.tasks.control.simulation import Simulation
@@ -294,11 +292,8 @@ def quiet() -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark; `arguments` as on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rollout", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers there")
-    parser.add_argument("--quick", action="store_true", help="a smoke test without meaning")
-    options = parser.parse_args(arguments)
-    scale = QUICK if options.quick else FULL
+    given = parse("benchmarks.rollout", __doc__, arguments)
+    scale = QUICK if given.quick else FULL
     report: dict[str, Any] = {
         "machine": machine(["mujoco", "dm-control", "numba", "envpool"]),
         "scale": vars(scale),
@@ -311,8 +306,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report["left_out"] = missing_envpool()
     if report["left_out"]:
         print(report["left_out"])
-    if options.json:
-        write_json(options.json, report)
+    if given.json:
+        write_json(given.json, report)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,9 @@
 All take turns in one process; a ratio is the median over the rounds, shown with its extremes.
 """
 
-import argparse
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +22,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from benchmarks.report import Contestant, compare, machine, print_table, race, write_json
+from benchmarks.report import Contestant, compare, machine, parse, print_table, race, write_json
 from learners.none import NoLearner
 from planners.noise import Noise
 from planners.searches import make_planner
@@ -247,11 +245,8 @@ def overhead_rows(scale: Scale) -> Iterator[dict[str, Any]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark; `arguments` as on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers there")
-    parser.add_argument("--quick", action="store_true", help="a smoke test without meaning")
-    options = parser.parse_args(arguments)
-    scale = QUICK if options.quick else FULL
+    given = parse("benchmarks.search", __doc__, arguments)
+    scale = QUICK if given.quick else FULL
     report: dict[str, Any] = {
         "machine": machine(["numba", "numpy", "ale-py", "jax", "mctx"]),
         "scale": vars(scale),
@@ -263,8 +258,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_table("Microseconds per simulation and tree", report["rows"])
     if report["left_out"]:
         print(report["left_out"])
-    if options.json:
-        write_json(options.json, report)
+    if given.json:
+        write_json(given.json, report)
 
 
 if __name__ == "__main__":

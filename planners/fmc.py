@@ -37,7 +37,7 @@ class FMC:
       balance: Of exploiting rewards to exploring distances; 0: distances alone count.
 
     Raises:
-      ValueError: for a task whose actions are not discrete, and for bad parameters.
+      ValueError: for bad parameters.
     """
 
     plan_every, late = 1, False
@@ -50,11 +50,6 @@ class FMC:
         walkers: int = 32,
         balance: float = 1.0,
     ):
-        if not hasattr(spec.action_space, "n"):
-            raise ValueError(
-                f"planner.search=fmc needs discrete actions, and task {spec.name} has"
-                f" {spec.action_space}"
-            )
         check_seconds(seconds)
         if walkers < 2:
             raise ValueError(f"planner.walkers is {walkers}: give a whole number of at least 2")

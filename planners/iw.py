@@ -101,7 +101,7 @@ class IW:
         know less of each other.
 
     Raises:
-      ValueError: for a task whose actions are not discrete, and for bad parameters.
+      ValueError: for bad parameters.
     """
 
     plan_every, late = 1, False
@@ -119,11 +119,6 @@ class IW:
         ties: str = "random",
         leaves: int = 1,
     ):
-        if not hasattr(spec.action_space, "n"):
-            raise ValueError(
-                f"planner.search=iw needs discrete actions, and task {spec.name} has"
-                f" {spec.action_space}"
-            )
         self.steps = budget // spec.budget_per_step
         if self.steps < 1:
             raise ValueError(

@@ -28,7 +28,8 @@ def make_planner(spec: Any, search: str, budget: int, **options: Any) -> Planner
     """The planner of `planner=mcts`. Options that are None keep the default of the search.
 
     Raises:
-      ValueError: for an unknown search, or an option that it does not have.
+      ValueError: for an unknown search, an option that it does not have, or actions that it can't
+        choose.
     """
     if search not in OPTIONS:
         raise ValueError(f"planner.search is '{search}': choose one of {', '.join(OPTIONS)}")
@@ -40,5 +41,10 @@ def make_planner(spec: Any, search: str, budget: int, **options: Any) -> Planner
                 f" {', '.join(OPTIONS[search])}"
             )
     if search in OTHERS:
+        if not hasattr(spec.action_space, "n"):
+            raise ValueError(
+                f"planner.search={search} needs discrete actions, and task {spec.name} has"
+                f" {spec.action_space}: choose one of {', '.join(RULES)}"
+            )
         return OTHERS[search](spec, budget, **given)
     return MCTS(spec, search, budget, **given)

@@ -1,6 +1,5 @@
 """Fractal Monte Carlo: its parts by numbers worked out by hand, and what it finds."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -197,10 +196,3 @@ def test_bad_options_are_refused_in_one_line(options, message):
     with pytest.raises(ValueError, match=message) as error:
         FMC(make_spec(), **({"budget": 100} | options))
     assert "\n" not in str(error.value)
-
-
-def test_continuous_actions_are_refused():
-    space = gymnasium.spaces.Box(-1, 1, (2,))
-    spec = SimpleNamespace(name="test", action_space=space, budget_per_step=1)
-    with pytest.raises(ValueError, match=r"planner\.search=fmc needs discrete actions, and task t"):
-        FMC(spec, 100)

@@ -1,7 +1,6 @@
 """Rollout IW(1): against the algorithm in plain Python, and on processes with known answers."""
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -414,10 +413,3 @@ def test_bad_options_are_refused_in_one_line(options, message):
     with pytest.raises(ValueError, match=message) as error:
         IW(spec, **options)
     assert "\n" not in str(error.value)
-
-
-def test_continuous_actions_are_refused():
-    space = gymnasium.spaces.Box(-1, 1, (2,))
-    spec = SimpleNamespace(name="test", action_space=space, budget_per_step=1)
-    with pytest.raises(ValueError, match=r"planner\.search=iw needs discrete actions, and task t"):
-        IW(spec, 100)

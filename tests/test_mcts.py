@@ -414,6 +414,9 @@ def test_a_task_without_single_actions_is_refused():
     spec = SimpleNamespace(name="buttons", action_space=space, control_dt=1.0, budget_per_step=1)
     with pytest.raises(ValueError, match="task buttons has Multi"):
         make_planner(spec, "puct", 100)
+    for search in ("iw", "fmc"):
+        with pytest.raises(ValueError, match=f"search={search} needs discrete actions, and task"):
+            make_planner(make_box(), search, 1000)
     with pytest.raises(ValueError, match="transpositions needs discrete actions"):
         make_planner(make_box(), "uct", 1000, transpositions=True)
 

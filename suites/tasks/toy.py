@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from suites.errors import UserError
+from suites.tasks.seeds import environment_seeds
 from suites.tasks.spec import TaskSpec
 
 CELLS = 10
@@ -115,12 +116,7 @@ class ChainTask(VectorEnv):
     ) -> tuple[np.ndarray, dict]:
         """Begin an episode in every environment: environment i with seed `seed + i`."""
         if seed is not None or not self._randoms:
-            first = seed if isinstance(seed, int) else None
-            seeds = (
-                [None if first is None else first + i for i in range(self.num_envs)]
-                if seed is None or isinstance(seed, int)
-                else seed
-            )
+            seeds = environment_seeds(seed, self.num_envs)
             self._randoms = [np.random.default_rng(s) for s in seeds]
         self._restart(np.arange(self.num_envs))
         return observe(self.simulation.states), {}

@@ -13,6 +13,7 @@ from suites.errors import UserError
 from suites.tasks.atari.emulator import Settings
 from suites.tasks.atari.simulation import AtariSimulation
 from suites.tasks.atari_names import SCORES
+from suites.tasks.seeds import environment_seeds
 from suites.tasks.spec import TaskSpec
 
 FRAMES_PER_SECOND = 60
@@ -86,12 +87,7 @@ class AtariTask(VectorEnv):
         The seed draws the frames without action at the start, and the dice of sticky actions.
         """
         if seed is not None or not self._randoms:
-            first = seed if isinstance(seed, int) else None
-            seeds = (
-                [None if first is None else first + i for i in range(self.num_envs)]
-                if seed is None or isinstance(seed, int)
-                else seed
-            )
+            seeds = environment_seeds(seed, self.num_envs)
             self._randoms = [np.random.default_rng(s) for s in seeds]
         self._restart(np.arange(self.num_envs))
         return self._observe(), {}

@@ -17,6 +17,7 @@ from suites.tasks.control.python_simulation import PythonSimulation
 from suites.tasks.control.simulation import Cheaper, Simulation, control_range
 from suites.tasks.control.source import Source, SuiteSource
 from suites.tasks.control.twin import Twin
+from suites.tasks.seeds import environment_seeds
 from suites.tasks.spec import TaskSpec
 
 
@@ -109,9 +110,7 @@ class ControlTask(VectorEnv):
     ) -> tuple[np.ndarray, dict]:
         """Begin an episode in every environment: environment i with seed `seed + i`."""
         if seed is not None or not self._randoms:
-            if seed is None:
-                seed = int(np.random.SeedSequence().generate_state(1)[0] % 2**31)
-            seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
+            seeds = environment_seeds(seed, self.num_envs)
             self._randoms = [source.seed(s) for source, s in zip(self._sources, seeds, strict=True)]
         return self._restart(np.arange(self.num_envs)), {}
 
