@@ -35,7 +35,8 @@ class Costs:
       env_steps: Control steps taken in the real task.
       env_frames: Physics steps (Atari: emulator frames) of those.
       decisions: Plans made by the agent; one each control step, or each `plan_every` when late.
-      sim_steps, sim_frames: The same units, spent inside the planner on the simulator.
+      sim_steps, sim_frames: The same units, spent inside the planner on the simulator; frames also
+        on executing again what leads to a state (Atari's `restore=replay`).
       model_steps: Transitions of a learned model, by planning and by imagination.
       updates: Gradient steps.
       flops: Floating-point operations of networks.

@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
-from suites import usage
+from suites import audit, usage
 from suites.checkpoints import Finished, load, save
 from suites.doctor import check_versions
 from suites.environment import complain, debugging, drawing_environment
@@ -87,6 +87,10 @@ def execute(config: DictConfig, choices: Any, meter: Meter) -> None:
         complain(f"already done: {path} (force=true starts over)")
         conclude(run, config)
         return
+    if choices["planner"] != NULL["planner"] and choices["world_model"] == NULL["world_model"]:
+        task = config.task
+        if warning := audit.warning(str(task.get("name")), str(task.get("restore", "state"))):
+            complain(warning)
     threads = config.threads or allowed_threads()
     with run.running():
         run.manifest(digest, threads, concurrent_runs())

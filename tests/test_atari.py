@@ -135,6 +135,7 @@ def test_every_option_matters(option):
         ({"noop_max": -1}, "task.noop_max is -1"),
         ({"max_frames": 1.5}, "task.max_frames is 1.5"),
         ({"screen": "yes"}, "task.screen is 'yes': give true or false"),
+        ({"restore": "exact"}, "task.restore is 'exact': give state or replay"),
         ({"full_action_space": 3}, "task.full_action_space is 3"),
         ({"mode": 5}, "task.mode is 5: breakout has 0, 4, 8"),
         ({"difficulty": 2}, "task.difficulty is 2: breakout has 0, 1"),

@@ -67,5 +67,7 @@ def test_every_option_of_pixels_matters(usual_pixels, option):
 def test_options_that_pixels_do_not_have():
     with pytest.raises(UserError, match="mode"):
         PixelTask("breakout", mode=4)
+    with pytest.raises(UserError, match="restore"):
+        PixelTask("breakout", restore="replay")
     with pytest.raises(UserError, match="unknown task 'cheetah'"):
         PixelTask("cheetah")

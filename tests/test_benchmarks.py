@@ -9,7 +9,6 @@ from benchmarks.study import Study, filled, job
 from suites import usage
 from suites.run import CONF
 from suites.tasks import registry
-from suites.tasks.atari.simulation import AtariSimulation
 
 
 def test_rollout(tmp_path, capsys):
@@ -33,17 +32,7 @@ def test_first_steps():
     assert first_steps.first_return("cartpole-balance", 3, 2400, 4) != four
 
 
-def test_atari(monkeypatch):
-    assert atari.exactness("breakout", cases=2) == "exact of 2"
-    step = AtariSimulation.step
-
-    def generous(self, actions):
-        rewards, ended = step(self, actions)
-        return rewards + 1, ended
-
-    monkeypatch.setattr(AtariSimulation, "step", generous)
-    assert atari.exactness("breakout", cases=2) == "rewards 2 of 2"
-    monkeypatch.undo()
+def test_atari():
     assert atari.speed("breakout", rounds=1).endswith("x")
 
 

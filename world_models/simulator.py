@@ -22,7 +22,7 @@ class Simulator:
         made with dice of its own, always the same ones in the same state.
 
     Attributes:
-      sim_steps, sim_frames: Control steps and physics steps simulated so far.
+      sim_steps: Control steps simulated so far.
       model_steps: Transitions of a learned model: none.
     """
 
@@ -43,7 +43,13 @@ class Simulator:
                 " plan could know; leave it out"
             )
         self.hides_dice = dice and not clairvoyant
-        self.sim_steps = self.sim_frames = self.model_steps = 0
+        self.sim_steps = self.model_steps = 0
+
+    @property
+    def sim_frames(self) -> int:
+        """Physics steps simulated so far, with those done again to get to states (Atari's)."""
+        replayed = getattr(self.simulation, "replayed", 0)
+        return self.sim_steps * self.simulation.substeps + replayed
 
     def begin(self, observations: np.ndarray, task: Any) -> np.ndarray:
         """The true states [B, S] of the task's environments."""
@@ -61,7 +67,7 @@ class Simulator:
         root_of = np.repeat(np.arange(batch), candidates)
         flat = np.ascontiguousarray(plans).reshape(batch * candidates, *plans.shape[2:])
         rewards, continuation, last = self.simulation.rollout(state, root_of, flat)
-        self._count(batch * candidates * horizon)
+        self.sim_steps += batch * candidates * horizon
         return rewards.reshape(shape), continuation.reshape(shape), last.reshape(*shape[:2], -1)
 
     def step(
@@ -114,7 +120,7 @@ class Simulator:
         if gains is None or reference is None:
             gains = np.empty((batch, 0, size, self.tangent_size))
             reference = np.empty((batch, 0, state.shape[-1]))
-        self._count(batch * candidates * horizon)
+        self.sim_steps += batch * candidates * horizon
         return derivatives.feedback_rollout(
             self.compiled, state, plans, low, high, gains, reference
         )
@@ -134,7 +140,7 @@ class Simulator:
         batch, horizon, size = actions.shape
         n, d = self.tangent_size, self.tangent_size + size
         used = np.arange(horizon) < lengths[:, None]
-        self._count(int(used.sum()) * self.derivative_steps(full))
+        self.sim_steps += int(used.sum()) * self.derivative_steps(full)
         controls = np.ascontiguousarray(actions[used])
         jacobian, gradient = np.zeros((batch, horizon, n, d)), np.zeros((batch, horizon, d))
         jacobian[used], gradient[used] = derivatives.step_derivatives(
@@ -160,7 +166,7 @@ class Simulator:
 
     def displace(self, state: np.ndarray, tangents: np.ndarray) -> np.ndarray:
         """States [B, M, S] beside states [B, S] by tangents [M, n]; each counts as one step."""
-        self._count(len(state) * len(tangents))
+        self.sim_steps += len(state) * len(tangents)
         return derivatives.displace(self.compiled, state, tangents)
 
     @property
@@ -181,7 +187,3 @@ class Simulator:
                 " one runs through dm_control's Python: choose another planner.optimizer"
             )
         return self.simulation
-
-    def _count(self, steps: int) -> None:
-        self.sim_steps += steps
-        self.sim_frames += steps * self.simulation.substeps

@@ -94,8 +94,11 @@ kung_fu_master ms_pacman pong private_eye qbert road_runner seaquest up_n_down
 # The 26 games on which agents are compared after 100,000 decisions (Kaiser et al. 2020).
 ATARI26: tuple[str, ...] = tuple(_ATARI26.split())
 
+# How an emulator goes back to a state: the values of the option `restore`.
+RESTORES: tuple[str, ...] = ("state", "replay")
+
 # The keys of a game's yaml, if it had one, with their defaults and what they mean.
-OPTIONS: dict[str, tuple[float | int | bool | None, str]] = {
+OPTIONS: dict[str, tuple[float | int | bool | str | None, str]] = {
     "sticky": (0.25, "probability at each frame that the last action goes on; 0: deterministic"),
     "frame_skip": (4, "emulator frames per decision"),
     "full_action_space": (False, "all 18 actions, not only those that do something in this game"),
@@ -104,4 +107,5 @@ OPTIONS: dict[str, tuple[float | int | bool | None, str]] = {
     "mode": (None, "the game's own number of a variant; null: its usual one"),
     "difficulty": (None, "position of the console's switches; null: the usual one, 0"),
     "screen": (False, "whether planners also get the screen, 34 kB a state"),
+    "restore": ("state", "how to go back to a state: by ALE's own, or replay: from the start"),
 }

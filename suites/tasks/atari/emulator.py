@@ -2,10 +2,12 @@
 
 A row is uint8 [S], S fixed per game and its options: a header (the key of the dice, the action that
 was executed last, whether the episode goes on, the lives left, the length of the serialised state),
-the 128 bytes of RAM, the emulator's serialised state, padding, and, if asked for, the screen as
-palette indices.
+the 128 bytes of RAM, the emulator's serialised state, padding, and, if asked for, what was executed
+since the start of the game (`restore=replay`: how many frames, a byte for each, padding) and the
+screen as palette indices.
 """
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +16,12 @@ import numpy as np
 
 from suites.errors import UserError
 from suites.tasks.atari.dice import throw
+from suites.tasks.atari_names import RESTORES
 
 HEADER = struct.Struct("<QBBBxI")  # key, last executed action, alive, lives, length of the state
 KEY, LIVES = slice(0, 8), slice(10, 11)
 RAM = slice(HEADER.size, HEADER.size + 128)
+_COUNT = struct.Struct("<I")  # frames executed since the start of the game
 _SLACK = 64  # bytes that a serialised state may outgrow the first one by; klax's does by one
 _NOOP = 0
 
@@ -43,6 +47,7 @@ class Settings:
     mode: int | None = None
     difficulty: int | None = None
     screen: bool = False
+    restore: str = "state"
 
     def __post_init__(self) -> None:
         number = isinstance(self.sticky, int | float) and not isinstance(self.sticky, bool)
@@ -57,6 +62,8 @@ class Settings:
         for name in ("full_action_space", "screen"):
             if not isinstance(getattr(self, name), bool):
                 raise UserError(f"task.{name} is {getattr(self, name)!r}: give true or false")
+        if self.restore not in RESTORES:
+            raise UserError(f"task.restore is {self.restore!r}: give {' or '.join(RESTORES)}")
 
 
 def import_ale() -> Any:
@@ -107,10 +114,17 @@ def start_console(settings: Settings) -> Any:
 class Emulator:
     """An emulator that is set to rows, stepped, and read.
 
+    With `restore=state` it goes to a row by its serialised state. With `restore=replay` it executes
+    again all that was executed since the start of the game, or what is missing of that: this relies
+    on ALE's state of the start alone, and takes the longer the later in the game. Where a plan went
+    on beyond the end of the true episode, of which rows keep no more, it goes by the state all the
+    same.
+
     Attributes:
       actions, action_names: ALE's code and name of each action.
       state_size: Bytes of a row.
       screen_shape: (210, 160) in most games.
+      replayed: Frames that were executed again so far.
     """
 
     def __init__(self, settings: Settings):
@@ -127,45 +141,93 @@ class Emulator:
         # Lives, length of the state, and what follows a row's header, of the console as it is now;
         # None when it has been stepped since they were known.
         self._body: tuple[int, int, bytes] | None = None
+        # What the console has executed since the start of the game, of which rows hold `_frames`;
+        # one more, and this is not all, or not known.
+        self._executed = bytearray()
+        self._frames = _longest(settings) if settings.restore == "replay" else 0
+        self.replayed = 0
+        history = _COUNT.size + self._frames if self._frames else 0
         pixels = self.screen_shape[0] * self.screen_shape[1] if settings.screen else 0
-        self.state_size = RAM.stop + self._capacity + pixels
+        self.state_size = RAM.stop + self._capacity + history + pixels
         self._first = self.read()
-        self.write(self._first, settle=True)
+        self.restart(0, 0)
 
     def restart(self, key: int, noops: int) -> None:
         """Begin an episode, whose dice are `key`, after some frames without action."""
-        self.write(self._first, settle=True)
+        self._start()
         for _ in range(noops):
-            self.console.act(_NOOP)
-            self._body = None
+            self._act(_NOOP)
         if self.console.game_over(False):
-            self.write(self._first, settle=True)
-        self._key = key
+            self._start()
+        self._key, self._last, self.alive = key, _NOOP, True
+
+    def _start(self) -> None:
+        """Go to the start of the game, settled."""
+        self._settle()
+        self._restore(self._first)
+        self._executed.clear()
+
+    def _settle(self) -> None:
+        """Do a frame elsewhere.
+
+        So that the little which the console's states leave out does not depend on what it has
+        played, when it is then restored.
+        """
+        self._restore(self._first)
+        self.console.act(_NOOP)
 
     def write(self, row: np.ndarray, settle: bool = False) -> None:
         """Go to the state of a row. Costs little where the emulator already is there.
 
-        With `settle` the console does a frame elsewhere before, so that the little which its states
-        leave out does not depend on what it has played.
+        With `settle`, where it goes by the state, the console settles before.
         """
         data = row.tobytes()
         self._key, self._last, alive, lives, length = HEADER.unpack_from(data)
         self.alive = bool(alive)
         body = (lives, length, data[HEADER.size :])
-        settle = settle or self.settings.game in _CUTS_FRAMES
-        if settle:
-            self._restore(self._first)
-            self.console.act(_NOOP)
-        if settle or body != self._body:
-            self._restore(row)
+        if self._frames:
+            if body != self._body:
+                self._replay(row)
+        else:
+            settle = settle or self.settings.game in _CUTS_FRAMES
+            if settle:
+                self._settle()
+            if settle or body != self._body:
+                self._restore(row)
         self._body = body
 
     def _restore(self, row: np.ndarray) -> None:
+        """Go by the serialised state of a row."""
         data = row.tobytes()
         length = HEADER.unpack_from(data)[-1]
         state = self._state_type.__new__(self._state_type)
         state.__setstate__(data[RAM.stop : RAM.stop + length])
         self.console.restoreState(state)
+        self._body = None
+        self._executed = bytearray(self._frames + 1)
+
+    def _replay(self, row: np.ndarray) -> None:
+        """Go to a row by what was executed until there."""
+        history = row[RAM.stop + self._capacity :].tobytes()
+        (count,) = _COUNT.unpack_from(history)
+        if count > self._frames:
+            self._settle()
+            self._restore(row)
+            return
+        executed = history[_COUNT.size : _COUNT.size + count]
+        if not executed.startswith(bytes(self._executed)):
+            self._start()
+        missing = executed[len(self._executed) :]
+        for action in missing:
+            self._act(action)
+        self.replayed += len(missing)
+
+    def _act(self, action: int) -> int:
+        """The reward of a frame."""
+        self._body = None
+        if len(self._executed) <= self._frames:
+            self._executed.append(action)
+        return self.console.act(action)
 
     def read(self) -> np.ndarray:
         """The row of the present state, not to be written to."""
@@ -174,8 +236,12 @@ class Emulator:
             if len(state) > self._capacity:
                 raise RuntimeError(f"a state of {len(state)} bytes: more than {self._capacity}")
             ram = self.console.getRAM().tobytes()
+            history = b""
+            if self._frames:
+                executed = bytes(self._executed[: self._frames]).ljust(self._frames, b"\0")
+                history = _COUNT.pack(len(self._executed)) + executed
             screen = self.console.getScreen().tobytes() if self.settings.screen else b""
-            body = b"".join([ram, state.ljust(self._capacity, b"\0"), screen])
+            body = b"".join([ram, state.ljust(self._capacity, b"\0"), history, screen])
             self._body = (self.console.lives(), len(state), body)
         lives, length, body = self._body
         header = HEADER.pack(self._key, self._last, self.alive, lives, length)
@@ -191,7 +257,6 @@ class Emulator:
         if not self.alive:
             return 0.0
         chosen, sticky, reward = self.actions[action], self.settings.sticky, 0
-        self._body = None
         for _ in range(self.settings.frame_skip):
             if sticky:
                 self._key, thrown = throw(self._key)
@@ -199,7 +264,7 @@ class Emulator:
                     self._last = chosen
             else:
                 self._last = chosen
-            reward += self.console.act(self._last)
+            reward += self._act(self._last)
             if self.console.game_over(False):
                 self.alive = False
                 break
@@ -207,7 +272,12 @@ class Emulator:
 
     def picture(self, row: np.ndarray) -> np.ndarray:
         """What the screen shows one frame after a row, [210, 160, 3] in most games."""
-        self.write(row)
-        self._body = None
-        self.console.act(self._last)
+        self._restore(row)
+        self.console.act(HEADER.unpack_from(row.tobytes())[1])
         return self.console.getScreenRGB()
+
+
+def _longest(settings: Settings) -> int:
+    """The most frames that an episode can have, those of its start included."""
+    skip = settings.frame_skip
+    return settings.noop_max + math.ceil(settings.max_frames / skip) * skip

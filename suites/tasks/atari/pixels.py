@@ -33,7 +33,7 @@ class PixelTask(VectorEnv):
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
 
     def __init__(self, name: str, num_envs: int = 1, threads: int = 0, **options: Any):
-        for key in ("mode", "difficulty", "screen"):
+        for key in ("mode", "difficulty", "screen", "restore"):
             if options.get(key):
                 raise UserError(f"{key}: ALE's vector environment has no such option")
         settings = make_settings(name, **options)

@@ -51,6 +51,12 @@ class AtariSimulation:
         ]
         return np.array(rewards), np.array([not emulator.alive for emulator in self.emulators])
 
+    @property
+    def replayed(self) -> int:
+        """Frames that were executed again so far, to get to states (`restore=replay`)."""
+        own = sum(emulator.replayed for emulator in self.emulators)
+        return own + (self._workers.replayed if self._workers else 0)
+
     def ram(self) -> np.ndarray:
         """What is in the RAM of the emulators, [n, 128]."""
         return np.stack([emulator.console.getRAM() for emulator in self.emulators])

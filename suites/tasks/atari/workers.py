@@ -38,6 +38,7 @@ class Workers:
 
     Attributes:
       processes: The workers, started by the first rollout. One that dies is replaced in its place.
+      replayed: Frames that they executed again so far.
     """
 
     def __init__(self, settings: Settings, count: int):
@@ -45,6 +46,7 @@ class Workers:
         self._file = _shared_file()
         self._arena = mmap.mmap(-1, 1)
         self.processes: list[subprocess.Popen] = []
+        self.replayed = 0
         weakref.finalize(self, end, self.processes)
 
     def _start(self) -> subprocess.Popen:
@@ -84,6 +86,7 @@ class Workers:
             end(self.processes)  # lest they answer later to what nobody waits for any more
             self.processes.clear()
             raise
+        self.replayed += int(arrays["replayed"][edges[:-1]].sum())
         return arrays["rewards"].copy(), arrays["continuation"].copy(), arrays["last"].copy()
 
     def _map(self, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -155,6 +158,7 @@ def _places(shape: tuple[int, ...]) -> dict[str, tuple[type, tuple[int, ...]]]:
     return {
         "root_of": (np.int64, (plans,)),
         "plans": (np.int64, (plans, steps)),
+        "replayed": (np.int64, (plans,)),  # of a part, at its first plan
         "rewards": (np.float64, (plans, steps)),
         "continuation": (np.float64, (plans, steps)),
         "roots": (np.uint8, (roots, row)),
@@ -186,7 +190,9 @@ def main(descriptor: int, settings: Settings) -> None:
         arrays = arena_arrays(arena, tuple(shape))
         part = slice(begin, end)
         names = ("root_of", "plans", "rewards", "continuation", "last")
+        before = emulator.replayed
         emulate(emulator, arrays["roots"], *(arrays[name][part] for name in names))
+        arrays["replayed"][begin] = emulator.replayed - before
         os.write(sys.stdout.fileno(), _DONE)
 
 

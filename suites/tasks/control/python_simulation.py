@@ -24,6 +24,7 @@ class PythonSimulation:
                 " has no cheaper physics; leave out world_model.physics"
             )
         self.source, self.n, self.threads = source, n, 1
+        self.substeps = source.substeps
         self.environment = source.environment
         self.physics = source.environment.physics
         self.model, self.data = source.model, source.data
