@@ -10,6 +10,7 @@ from planners.noise import Noise
 from planners.tree import Tree, plant
 
 NOBODY = np.empty(0, np.int64)
+GRID = 3**5  # of at most so many actions, a node's are drawn without replacement
 
 # Rewards, continuation and values [M], logits [M, A] (or [0, A]), and siblings of the same state.
 Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -46,7 +47,8 @@ class Evaluator:
     def __post_init__(self) -> None:
         self._size = 1 if hasattr(self.space, "n") else self.space.shape[0]
         self._blocks = -(-self.depth // self.repeat)  # actions of a rollout, each held
-        self._numbers = (self._blocks + self.width * self.levels) * self._size
+        self._proposed = proposal_numbers(self._size, self.width) if self.levels else 0
+        self._numbers = self._blocks * self._size + self._proposed
 
     def plant(self, tree: Tree, trees: np.ndarray, states: State) -> None:
         """Begin the given trees [M] anew in states [M, S]."""
@@ -62,8 +64,11 @@ class Evaluator:
         tree.states[rows, new] = states
         drawn = self.draw(self.noise, self.leaves)
         drawn = None if drawn is None else drawn[rows, leaves["slot"]]
-        values, logits = self.assess(tree, states, rows, new, drawn, continuation)
-        same = self._same(tree, leaves, rewards, continuation) if self.merge else NOBODY
+        same, wanted = NOBODY, continuation
+        if self.merge:
+            same = self._same(tree, leaves, rewards, continuation)
+            wanted = continuation * (same < 0)
+        values, logits = self.assess(tree, states, rows, new, drawn, wanted)
         return rewards, continuation, values, logits, same
 
     def step(self, tree: Tree, leaves: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
@@ -88,7 +93,10 @@ class Evaluator:
         drawn: np.ndarray | None,
         wanted: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `_assess`, of those that are wanted [M], not 0: the end of an episode is worth 0."""
+        """As `_assess`, of those that are wanted [M], not 0: the end of an episode is worth 0.
+
+        So is what is known already.
+        """
         if np.count_nonzero(wanted) == len(wanted):
             return self._assess(tree, states, rows, nodes, drawn)
         values, logits = np.zeros(len(rows)), np.zeros((len(rows), self.width))
@@ -129,20 +137,24 @@ class Evaluator:
         self, rows: np.ndarray, features: np.ndarray | None, drawn: np.ndarray | None
     ) -> np.ndarray:
         """Actions [M, A, D] of new nodes."""
-        shape = len(rows), self.width, self._size
         if self.levels:
             assert drawn is not None
-            return propose(self.space, drawn[:, -self.width * self._size :].reshape(shape))
+            return propose(self.space, self.width, drawn[:, -self._proposed :])
         assert features is not None
         noise = self.noise.rows(np.repeat(rows, self.width))
-        return self.prior.sample(np.repeat(features, self.width, axis=0), noise).reshape(shape)
+        sampled = self.prior.sample(np.repeat(features, self.width, axis=0), noise)
+        return sampled.reshape(len(rows), self.width, self._size)
 
     def draw(self, noise: Noise, leaves: int) -> np.ndarray | None:
         """Uniform numbers [B, leaves, ...] for a rollout of each leaf, then for its actions."""
         return noise.uniform(leaves, self._numbers) if self._numbers else None
 
     def _roll_out(self, states: State, drawn: np.ndarray) -> np.ndarray:
-        """Discounted returns [M] of random plans from states [M, S]."""
+        """Discounted returns [M] of random plans from states [M, S].
+
+        Up to where the model diverges: what one random plan runs into is no reason to rule an
+        action out.
+        """
         drawn = drawn[:, : self._blocks * self._size].reshape(len(drawn), self._blocks, -1)
         if hasattr(self.space, "n"):
             actions = (self.space.n * drawn[..., 0]).astype(np.int64)
@@ -151,10 +163,12 @@ class Evaluator:
             actions = low + (high - low) * drawn
         plans = np.repeat(actions, self.repeat, axis=1)[:, None, : self.depth]
         rewards, continuation, last = self.model.rollout(states, plans)
-        values = rewards[:, 0] @ self.discount ** np.arange(self.depth)
+        finite = np.logical_and.accumulate(np.isfinite(rewards[:, 0]), axis=1)
+        values = np.where(finite, rewards[:, 0], 0.0) @ self.discount ** np.arange(self.depth)
         if self.prior.has_value:
-            end = self.prior.value(self.model.features(last[:, 0]))
-            values = values + self.discount**self.depth * continuation[:, 0, -1] * end
+            end = continuation[:, 0, -1] * self.prior.value(self.model.features(last[:, 0]))
+            known = finite[:, -1] & np.isfinite(end)
+            values = values + self.discount**self.depth * np.where(known, end, 0.0)
         return values
 
     def _same(
@@ -173,18 +187,28 @@ class Evaluator:
         return same
 
 
-def propose(space: Any, drawn: np.ndarray) -> np.ndarray:
-    """Actions [M, A, D] with each actuator at its lowest, middle or highest, from drawn [M, A, D].
+def proposal_numbers(size: int, width: int) -> int:
+    """How many random numbers `propose` takes for so many actions of that size."""
+    return 3**size if 3**size <= GRID else width * size
 
-    Random ones; all there are, in random order, where A = 3^D. Bang-bang control loses little on
-    such tasks (Seyde et al. 2021, "Is bang-bang control all you need?"), and a tree is small.
+
+def propose(space: Any, width: int, drawn: np.ndarray) -> np.ndarray:
+    """Actions [M, A, D] with each actuator at its lowest, middle or highest; A is the width.
+
+    Bang-bang control loses little on such tasks (Seyde et al. 2021, "Is bang-bang control all you
+    need?"), and a tree is small. All different where 3^D is small; else repetitions are rare.
+
+    Arguments:
+      width: At most 3^D.
+      drawn: Uniform numbers [M, proposal_numbers(D, A)].
     """
     low, high = box(space)
-    levels = np.floor(3 * drawn)
-    _, width, size = drawn.shape
-    if width == 3**size:
+    size = len(low)
+    if 3**size <= GRID:
         grid = np.stack(np.meshgrid(*[np.arange(3.0)] * size, indexing="ij"), -1)
-        levels = grid.reshape(width, size)[drawn[..., 0].argsort(axis=1)]
+        levels = grid.reshape(-1, size)[drawn.argsort(axis=1)[:, :width]]
+    else:
+        levels = np.floor(3 * drawn).reshape(-1, width, size)
     return low + (high - low) * levels / 2
 
 

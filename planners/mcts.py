@@ -25,6 +25,7 @@ from planners.selection import (
     gumbel_decision,
     halving_schedule,
     most_visited,
+    visit_policy,
 )
 from planners.transpositions import Shared
 from planners.tree import ABSENT, Tree, allocate, matching_child, reroot
@@ -63,7 +64,8 @@ class Carry:
 
     Attributes:
       batch: B.
-      tree: None before the first decision.
+      tree: None before the first decision. Also where it won't be reused: `python -m suites.look`
+        draws it.
       edges: [B].
     """
 
@@ -84,7 +86,8 @@ class MCTS:
       search: `uct`, `puct` or `gumbel`.
       budget: Of a decision and environment; a simulated control step takes `spec.budget_per_step`
         of it. Never exceeded.
-      seconds: Of a decision of all environments, after which no more leaves are selected.
+      seconds: Of a decision of all environments; no new round begins after these. Not for gumbel,
+        whose schedule is made from the budget.
       leaves: Selected in each tree before the model is called once for all of them.
       discount: Per control step.
       repeat: Control steps that an action is held. None: 1 where actions are discrete, else 0.05 s.
@@ -99,7 +102,8 @@ class MCTS:
       proposal: Where the continuous actions of a node come from: `levels`, each actuator at its
         lowest, middle or highest; or `prior`, drawn from it (Hubert et al. 2021, section 4).
       samples: How many there are.
-      widening, exponent: Of these, widening * visits^exponent are open (Couetoux et al. 2011).
+      widening, exponent: Of these, widening * visits^exponent are open (Couetoux et al. 2011). Not
+        for gumbel, to which all are.
       options: Of the search: the fields of its dataclass in `planners/selection.py`.
 
     Raises:
@@ -136,9 +140,9 @@ class MCTS:
                 f" continuous ones, and task {spec.name} has {space}"
             )
         given = {"samples": samples, "widening": widening, "exponent": exponent}
-        check_ranges({**given, **options, "leaves": leaves, "discount": discount})
+        checked = {"leaves": leaves, "discount": discount, "repeat": repeat, "depth": depth}
+        check_ranges({**given, **options, **checked, "outcomes": outcomes})
         check_seconds(seconds)
-        check_ranges({"repeat": repeat, "depth": depth, "outcomes": outcomes})
         for key, value in {**given, "proposal": proposal}.items():
             if self.discrete and value is not None:
                 raise ValueError(
@@ -202,15 +206,15 @@ class MCTS:
         simulations = (self.steps - depth) // (self.repeat + depth)
         kind = Shared if self.transpositions else Evaluator
         evaluator = kind(
-            model,
-            prior,
-            noise,
-            self.space,
-            self.width,
-            self.leaves,
-            self.repeat,
-            self.discount,
-            depth,
+            model=model,
+            prior=prior,
+            noise=noise,
+            space=self.space,
+            width=self.width,
+            leaves=self.leaves,
+            repeat=self.repeat,
+            discount=self.discount,
+            depth=depth,
             guided=self.discrete and not isinstance(self.search, UCT),
             levels=self.levels,
             merge=self.outcomes > 1,
@@ -230,8 +234,8 @@ class MCTS:
             if clock.over:
                 tree.summaries["left"] = 0
             count = advance(*arrays, count, *found)
-        depth = tree.summaries["deepest"].mean()
-        return self._decide(tree, {"reused": float(kept.mean()), "depth": float(depth)})
+        deepest = tree.summaries["deepest"].mean()
+        return self._decide(tree, {"reused": float(kept.mean()), "depth": float(deepest)})
 
     def _begin(self, state: State, carry: Carry, simulations: int) -> tuple[Tree, np.ndarray]:
         """Trees with the subtrees that are kept, and which of them are [B]."""
@@ -252,7 +256,7 @@ class MCTS:
         if isinstance(search, PUCT) and search.dirichlet_fraction > 0:
             fraction = search.dirichlet_fraction
             drawn = noise.dirichlet(search.dirichlet_alpha, self.width)
-            edges["prior"] = (1 - fraction) * np.exp(edges["logit"]) + fraction * drawn
+            edges["prior"] = (1 - fraction) * edges["prior"] + fraction * drawn
         if not isinstance(search, Gumbel):
             return np.zeros(0, np.int64)
         edges["noise"] = search.gumbel_scale * noise.gumbel(self.width)
@@ -265,8 +269,7 @@ class MCTS:
             edges, policy = gumbel_decision(self.rule, tree.summaries, tree.nodes, tree.edges)
             edges = np.maximum(edges, 0)
         else:
-            edges, visits = most_visited(tree), tree.edges["visits"][:, 0]
-            policy = visits / np.maximum(visits.sum(axis=1, keepdims=True), 1)
+            edges, policy = most_visited(tree), visit_policy(tree)
         action = edges if self.discrete else tree.actions[trees, 0, edges]
         plan = Plan(
             action,

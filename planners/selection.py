@@ -326,15 +326,18 @@ def extremes(
 ) -> tuple[float, float]:
     """What values are normalised by: the lowest, and 1 / (highest - lowest).
 
-    Of the tree, or of the node and its children. 0 in place of the second where they are the same.
+    Of the tree, or of the node and its children. 0 in place of the second where they are the same,
+    or where the tree has none yet.
     """
     low, high = summary.low, summary.high
     if not rule.by_tree:
         low = high = nodes[index].value
         for a in range(end):
-            if edges[index, a].visits:
+            if edges[index, a].visits and edges[index, a].child != STRUCK:
                 low = min(low, edges[index, a].value)
                 high = max(high, edges[index, a].value)
+    elif low > high:
+        low = high = nodes[index].value
     return low, inverse_spread(low, high)
 
 
@@ -375,7 +378,7 @@ def improve(rule: Any, summary: Any, nodes: Any, edges: Any, index: int, out: np
         low, high = summary.low, summary.high
     else:
         for a in range(width):
-            if edges[index, a].visits == 0:
+            if edges[index, a].visits == 0 and edges[index, a].child != STRUCK:
                 low, high = min(low, mixed), max(high, mixed)
                 break
     scale = (rule.second + most) * rule.first * inverse_spread(low, high)
@@ -466,3 +469,16 @@ def most_visited(tree: Tree) -> np.ndarray:
     visits = np.where(edges["child"] == STRUCK, -1, edges["visits"])
     most = visits == visits.max(axis=1, keepdims=True)
     return np.where(most, edges["value"], -np.inf).argmax(axis=1)
+
+
+def visit_policy(tree: Tree) -> np.ndarray:
+    """The root's visits as probabilities [B, A], of actions that aren't struck out.
+
+    Uniform where these have none: over these; over all where every action is struck out.
+    """
+    edges = tree.edges[:, 0]
+    left = edges["child"] != STRUCK
+    weights = np.where(left, edges["visits"], 0)
+    for uniform in (left, True):
+        weights = np.where(weights.any(axis=1, keepdims=True), weights, uniform)
+    return weights / weights.sum(axis=1, keepdims=True)

@@ -93,7 +93,7 @@ def plant(
 ) -> None:
     """Begin the given trees [M] anew with a root alone, of states [M, S] and values [M].
 
-    Logits [M, A] of its actions; [0, A] for equal ones.
+    Logits [M, A] of its actions; [0, A] for equal ones. A value that isn't finite counts as 0.
     """
     tree.states[which, 0] = states
     _plant(tree.summaries, tree.nodes, tree.edges, which, values, logits)
@@ -112,7 +112,8 @@ def _plant(
         b = which[m]
         summaries[b].size = 1
         summaries[b].low, summaries[b].high = np.inf, -np.inf
-        make_node(nodes[b], edges[b], 0, ABSENT, ABSENT, 0.0, 1.0, values[m], logits, m)
+        value = values[m] if np.isfinite(values[m]) else 0.0
+        make_node(nodes[b], edges[b], 0, ABSENT, ABSENT, 0.0, 1.0, value, logits, m)
 
 
 @njit(cache=True, nogil=True)
@@ -239,11 +240,12 @@ def matching_child(tree: Tree, actions: np.ndarray, states: np.ndarray) -> np.nd
 
 @njit(cache=True, nogil=True)
 def subtree(nodes: np.ndarray, sizes: np.ndarray, roots: np.ndarray, room: int) -> np.ndarray:
-    """New indices [B, N] of the nodes below each of the roots [B]; -1 for what is left behind.
+    """New indices of the nodes below each of the roots [B]; -1 for what is left behind.
 
-    The oldest are kept, at most `room` of them: a node comes after its parent.
+    The oldest are kept, at most `room` of them: a node comes after its parent. [B, max(sizes)]: a
+    tree may have room for far more nodes than it has.
     """
-    renamed = np.full(nodes.shape, ABSENT)
+    renamed = np.full((len(roots), sizes.max()), ABSENT)
     for b in range(len(roots)):
         count = 0
         for i in range(roots[b], sizes[b] if roots[b] >= 0 else ABSENT):
@@ -284,7 +286,7 @@ def _move(
                 edge = edges[b, j, a]
                 if edge.child >= 0:
                     edge.child = renamed[b, edge.child]
-                if edge.visits:
+                if edge.visits and edge.child != STRUCK:
                     summary.low = min(summary.low, edge.value)
                     summary.high = max(summary.high, edge.value)
 

@@ -26,7 +26,6 @@ from omegaconf import OmegaConf
 from planners.searches import OPTIONS as OPTIONS_OF
 from planners.searches import make_planner
 from planners.selection import halving_schedule
-from planners.tree import STRUCK
 
 SEARCHES = ("uct", "puct", "gumbel")
 
@@ -221,28 +220,6 @@ def test_many_decisions_keep_within_the_room(search):
     assert plan.statistics["depth"] > 40
 
 
-@pytest.mark.parametrize("search", SEARCHES)
-def test_what_diverges_is_struck_out(search):
-    model = layered(4, ends=0.0)
-    q = model.solve(0.9)
-    best = q[0].argmax()
-    model.rewards[0, best] = np.nan
-    plan, carry = decide(make(search, 3000, depth=0, discount=0.9), model)
-    others = np.delete(np.arange(3), best)
-    assert plan.action[0] == others[q[0][others].argmax()]
-    assert carry.tree.edges["child"][0, 0, best] == STRUCK
-    assert np.isfinite(plan.value).all()
-    assert plan.policy[0, best] == 0
-    # A state in which everything diverges is avoided as well; in the root, it is the first action.
-    model.rewards[model.successors[0, others[0], 0]] = np.nan
-    plan, carry = decide(make(search, 3000, depth=0, discount=0.9), model)
-    if model.successors[0, others[0], 0] != model.successors[0, others[1], 0]:
-        assert plan.action[0] == others[1]
-    model.rewards[0] = np.nan
-    plan, _ = decide(make(search, 300, depth=0), model)
-    assert plan.action[0] == 0
-
-
 def test_ties_go_to_the_lower_index():
     zeros = np.zeros((1, 5, 1))
     model = Finite(zeros.astype(int), zeros, zeros + 1)
@@ -277,6 +254,39 @@ def test_policy_targets():
         visits = carry.tree.edges["visits"][:, 0]
         if search != "gumbel":
             assert np.allclose(plan.policy, visits / visits.sum(axis=1, keepdims=True))
+
+
+def test_a_rollout_ends_with_the_value_of_the_prior():
+    """One simulation: a step, a rollout of three, and what the prior says of its end."""
+    ones = np.ones((1, 1, 1))
+    model, prior = Finite(0 * ones.astype(int), ones, ones), Oracle(np.array([10.0]), None)
+    plan, _ = decide(make("uct", 7, 1, depth=3, discount=0.9), model, prior=prior)
+    assert np.isclose(plan.value[0], 1 + 0.9 + 0.9**2 + 0.9**3 + 0.9**4 * 10)
+
+
+def test_a_held_action_is_discounted_by_control_steps():
+    ones = np.ones((1, 1, 1))
+    model, prior = Finite(0 * ones.astype(int), ones, ones), Oracle(np.array([10.0]), None)
+    plan, _ = decide(make("uct", 3, 1, depth=0, repeat=3, discount=0.9), model, prior=prior)
+    assert np.isclose(plan.value[0], 1 + 0.9 + 0.9**2 + 0.9**3 * 10)
+
+
+@pytest.mark.parametrize("normalise", ["tree", "node"])
+def test_the_first_round_spreads_out(normalise):
+    """Also while no edge has a value yet that others could be normalised by."""
+    model = endless(1, actions=8)
+    decide(make("uct", 100, 8, depth=0, leaves=8, normalise=normalise), model)
+    assert model.calls[0] == 8
+
+
+def test_a_draw_of_a_known_outcome_is_not_valued():
+    model = layered(1, actions=2, outcomes=2, layers=3, width=2)
+    prior = random_oracle(1, model)
+    _, carry = decide(make("uct", 500, 2, depth=0, outcomes=10), model, prior=prior)
+    made = carry.tree.nodes[0, 1 : carry.tree.summaries["size"][0]]
+    made = made[made["parent"] >= 0]
+    assert made["draws"].max() > 1
+    assert prior.asked == 1 + (made["continuation"] > 0).sum()
 
 
 # Each option with a value other than its default; the kernels read it, or `leaves.py` does.
@@ -367,6 +377,18 @@ def test_transpositions_save_steps_and_change_nothing(search, leaves):
     assert asked[1] < 0.7 * asked[0]
 
 
+def test_transpositions_remember_the_tree_that_is_kept():
+    """Four states, all of whose moves it holds: nothing is left to ask."""
+    model = endless(3, actions=2, size=4)
+    planner, prior = make("uct", 300, 2, depth=0, transpositions=True), random_oracle(3, model)
+    plan, carry = decide(planner, model, prior=prior)
+    state = model.step(np.zeros((1, 1)), plan.action)[0][:, 0]
+    model.sim_steps = prior.asked = 0
+    plan, _ = decide(planner, model, state, prior, decision=1, carry=carry)
+    assert plan.statistics["reused"] == 1.0
+    assert model.sim_steps == prior.asked == 0
+
+
 def test_transpositions_share_rollouts_and_what_diverges():
     model = layered(3, layers=7, width=3, ends=0.0)
     model.rewards[5, 1] = np.nan
@@ -428,6 +450,27 @@ def test_the_prior_guides():
     oracle = Oracle(np.zeros(1), np.log([[0.2, 0.5, 0.3]]))
     plan, _ = decide(make("puct", 1000), model, prior=oracle)
     assert np.allclose(plan.policy, [[0.2, 0.5, 0.3]], atol=0.01)
+
+
+def test_leaves_in_flight_hold_off_the_prior():
+    zeros = np.zeros((1, 2, 1))
+    model = Finite(zeros.astype(int), zeros, zeros + 1)
+    oracle = Oracle(np.zeros(1), np.log([[0.6, 0.4]]))
+    decide(make("puct", 100, 2, depth=0, leaves=2), model, prior=oracle)
+    assert model.calls[0] == 2
+
+
+def test_a_struck_out_action_leaves_its_probability_to_the_others():
+    """As if there were the others alone; finding out took one simulation."""
+    visits = []
+    for prior, rewards in (([0.9, 0.05, 0.05], [np.nan, 1, 0]), ([0.5, 0.5], [1, 0])):
+        shape = 1, len(prior), 1
+        model = Finite(np.zeros(shape, int), np.reshape(rewards, shape), np.zeros(shape))
+        planner = make("puct", 19 + len(prior), len(prior), depth=0, leaves=1)
+        _, carry = decide(planner, model, prior=Oracle(np.zeros(1), np.log([prior])))
+        visits.append(carry.tree.edges["visits"][0, 0, -2:].tolist())
+    assert visits[0] == visits[1]
+    assert min(visits[0]) > 1
 
 
 @pytest.mark.parametrize("search", SEARCHES)

@@ -8,7 +8,8 @@ from finite import decide, layered, make, random_oracle
 
 from learners.none import NoLearner
 from planners.noise import Noise
-from planners.tree import ABSENT, allocate, reroot
+from planners.selection import LEAF, advance, extremes, gumbel_decision, improve, open_actions
+from planners.tree import ABSENT, STRUCK, allocate, expand, plant, reroot, strike, take_off
 
 SEARCHES = ("uct", "puct", "gumbel")
 
@@ -147,6 +148,19 @@ def test_rerooting_leaves_the_youngest_behind():
             assert new.edges["child"][0, new_index, a] == expected
 
 
+def test_rerooting_forgets_the_extremes_of_what_is_struck_out():
+    old, _ = searched("uct", budget=300, ends=0.0)
+    root = old.edges["child"][0, 0].max()
+    inside = below(old, 0, root)
+    values = np.where(old.edges["visits"][0, inside] > 0, old.edges["value"][0, inside], -np.inf)
+    node, action = np.unravel_index(values.argmax(), values.shape)
+    old.edges["child"][0, inside[node], action] = STRUCK
+    values[node, action] = -np.inf
+    new = allocate(2, 400, 3, old.states, None)
+    reroot(old, new, np.array([root, ABSENT]), 400)
+    assert new.summaries["high"][0] == values.max()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_states_keep_their_dtype(dtype):
     model = layered(0)
@@ -160,3 +174,69 @@ def test_states_keep_their_dtype(dtype):
     assert following.dtype == dtype
     kept, _ = planner.plan(model, prior, following, carry, Noise(0, [0, 1], 1))
     assert kept.statistics["reused"] == 1.0
+
+
+def planted(width):
+    """A root of value 0, with actions of equal probability."""
+    tree = allocate(1, 10, width, np.zeros((1, 1)), None)
+    plant(tree, np.array([0]), np.zeros((1, 1)), np.zeros(1), np.empty((0, width)))
+    return tree, tree.nodes[0], tree.edges[0]
+
+
+def test_striking_out_a_last_action_strikes_out_what_leads_there():
+    _, nodes, edges = planted(2)
+    for index, parent in ((1, 0), (2, 1)):
+        assert expand(nodes, edges, index, parent, 0, 0.0, 1.0, 0.0, np.empty((0, 2)), 0)
+    strike(nodes, edges, 2, 1)
+    assert edges["child"][:3].tolist() == [[1, ABSENT], [2, ABSENT], [ABSENT, STRUCK]]
+    strike(nodes, edges, 2, 0)
+    assert edges["child"][:3].tolist() == [[1, ABSENT], [STRUCK, ABSENT], [STRUCK, STRUCK]]
+    strike(nodes, edges, 1, 1)
+    assert edges["child"][0].tolist() == [STRUCK, ABSENT]
+
+
+def test_what_is_struck_out_in_flight_stays_so():
+    tree, nodes, edges = planted(2)
+    leaves, found = np.zeros(4, LEAF), (np.ones(1), np.ones(1), np.ones(1))
+    leaves[0] = (0, 0, 1, 0, 1)
+    tree.summaries["size"], tree.summaries["left"] = 2, 0
+    take_off(nodes, edges, 0, 1, 1)
+    strike(nodes, edges, 0, 1)
+    arrays = np.zeros(0, np.int64), tree.summaries, tree.nodes, tree.edges, leaves
+    rest = np.empty((0, 2)), np.empty(0, np.int64)
+    assert advance(make("uct", actions=2).rule, *arrays, 1, *found, *rest) == 0
+    assert edges["child"][0].tolist() == [ABSENT, STRUCK]
+    assert edges["visits"][0].tolist() == edges["inflight"][0].tolist() == [0, 0]
+    assert nodes["parent"][1] == ABSENT
+
+
+def test_what_is_struck_out_makes_room_for_others():
+    _, nodes, edges = planted(6)
+    rule = make("uct").rule[0]
+    rule["widening"], rule["exponent"] = 2.0, 0.0
+    assert open_actions(rule, nodes, edges, 0) == 2
+    for struck, end in ((1, 3), (0, 4), (4, 4), (2, 6)):
+        strike(nodes, edges, 0, struck)
+        assert open_actions(rule, nodes, edges, 0) == end
+
+
+def test_what_is_struck_out_normalises_nothing():
+    tree, nodes, edges = planted(3)
+    edges["visits"][0], edges["value"][0] = 1, [-50.0, 1.0, 2.0]
+    strike(nodes, edges, 0, 0)
+    rule = make("uct", normalise="node").rule[0]
+    assert extremes(rule, tree.summaries[0], nodes, edges, 0, 3) == (0.0, 0.5)
+    rule, out = make("gumbel", value_scale=0.1, maxvisit_init=50.0).rule[0], np.empty(3)
+    edges["visits"][0, 0], nodes["raw"][0] = 0, -100.0
+    improve(rule, tree.summaries[0], nodes, edges, 0, out)
+    assert out[0] == -np.inf
+    assert np.isclose(out[2] - out[1], 0.1 * (50 + 1))  # the better one minus the worse: 1 - 0
+
+
+def test_gumbel_decides_by_the_visits_of_this_decision():
+    """Two actions are left of the halving; the best one is of the tree that was kept."""
+    tree, _, edges = planted(4)
+    edges["visits"][0], edges["before"][0] = [100, 8, 10, 30], [100, 3, 5, 30]
+    edges["value"][0] = [9.0, 1.0, 2.0, 3.0]
+    actions, _ = gumbel_decision(make("gumbel", actions=4).rule, *tree[:3])
+    assert actions.tolist() == [2]
