@@ -1,4 +1,4 @@
-"""Real time: a search that ends when its seconds are over, wherever it is."""
+"""Real time: a search that begins no new round when its seconds are over."""
 
 import time
 

@@ -11,13 +11,16 @@ from planners.mcts import MCTS
 from planners.selection import RULES
 
 OTHERS: dict[str, Any] = {"iw": IW, "fmc": FMC}
+# Sequential halving shares out a budget that it knows; and all of a node's actions are open to it.
+LACKING = {"gumbel": {"seconds", "widening", "exponent"}}
 
 
 def _options(search: str) -> list[str]:
-    if search in OTHERS:
-        return list(inspect.signature(OTHERS[search]).parameters)[2:]
-    of_all = list(inspect.signature(MCTS).parameters)[3:-1]
-    return of_all + [field.name for field in fields(RULES[search])]
+    names = list(inspect.signature(OTHERS.get(search, MCTS)).parameters)
+    if search in RULES:
+        names += [field.name for field in fields(RULES[search])]
+    none = {"spec", "search", "budget", "options"} | LACKING.get(search, set())
+    return [name for name in names if name not in none]
 
 
 # The options of each search.

@@ -6,6 +6,7 @@ worth. With a deterministic model and a deterministic value these are functions 
 that a search decides as it would without; it takes fewer simulated steps.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,8 @@ from planners.interface import State
 from planners.leaves import NOBODY, Evaluator, Found
 from planners.tree import Tree
 
-Key = tuple[int, bytes]  # a tree, and a state in it
+Key = tuple[int, bytes]  # a tree, and a digest of a state in it: whole ones may be large
+Move = tuple[Key, int]  # a state and an action
 
 
 @dataclass
@@ -27,7 +29,7 @@ class Shared(Evaluator):
     """
 
     worth: dict[Key, int] = field(default_factory=dict)
-    moves: dict[tuple[Key, int], int] = field(default_factory=dict)
+    moves: dict[Move, int] = field(default_factory=dict)
 
     def remember(self, tree: Tree) -> None:
         """Look over trees as they are when a decision begins."""
@@ -42,18 +44,25 @@ class Shared(Evaluator):
 
     def __call__(self, tree: Tree, leaves: np.ndarray) -> Found:
         """As of an `Evaluator`, but what is known is looked up."""
-        rewards, continuation = self._lead(tree, leaves)
+        rewards, continuation, led = self._lead(tree, leaves)
         values, logits = self._weigh(tree, leaves, rewards, continuation)
+        made = np.isfinite(values)
+        self.moves.update({move: int(leaves["node"][m]) for move, m in led.items() if made[m]})
         return rewards, continuation, values, logits, NOBODY
 
-    def _lead(self, tree: Tree, leaves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rewards and continuation [M]; the states of the leaves go into the tree."""
+    def _lead(
+        self, tree: Tree, leaves: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, dict[Move, int]]:
+        """Rewards and continuation [M], and the leaves that moves led to for the first time.
+
+        The states of the leaves go into the tree.
+        """
         rows, new = leaves["tree"], leaves["node"]
         rewards, continuation = np.zeros((2, len(leaves)))
         moves = [
             (_key(tree.states, b, parent), action) for b, parent, action, *_ in leaves.tolist()
         ]
-        first: dict[tuple[Key, int], int] = {}
+        first: dict[Move, int] = {}
         for m, move in enumerate(moves):
             if move not in self.moves:
                 first.setdefault(move, m)
@@ -70,8 +79,8 @@ class Shared(Evaluator):
             elif (leader := first[move]) != m:
                 rewards[m], continuation[m] = rewards[leader], continuation[leader]
                 tree.states[b, new[m]] = tree.states[b, new[leader]]
-        self._found = {move: m for move, m in first.items() if np.isfinite(rewards[m])}
-        return rewards, continuation
+        led = {move: m for move, m in first.items() if np.isfinite(rewards[m])}
+        return rewards, continuation, led
 
     def _weigh(
         self, tree: Tree, leaves: np.ndarray, rewards: np.ndarray, continuation: np.ndarray
@@ -100,12 +109,11 @@ class Shared(Evaluator):
                 values[m], logits[m] = node["raw"], edges["logit"]
         made = np.isfinite(values)
         self.worth.update({key: int(new[m]) for key, m in first.items() if made[m]})
-        self.moves.update({move: int(new[m]) for move, m in self._found.items() if made[m]})
         return values, logits
 
 
 def _key(states: State, b: int, node: int) -> Key:
-    return int(b), states[b, node].tobytes()
+    return int(b), hashlib.blake2b(states[b, node], digest_size=16).digest()
 
 
 def _states(tree: Tree, leaves: np.ndarray) -> State:

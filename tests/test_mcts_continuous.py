@@ -6,7 +6,7 @@ import pytest
 from finite import make_box
 
 from learners.none import NoLearner
-from planners.leaves import propose
+from planners.leaves import GRID, proposal_numbers, propose
 from planners.noise import Noise
 from planners.searches import make_planner
 
@@ -62,17 +62,46 @@ def test_proposals():
     low, high = np.array([-2.0, 0.0]), np.array([2.0, 1.0])
     space = gymnasium.spaces.Box(low, high, dtype=np.float64)
     random = np.random.default_rng(0)
-    every = propose(space, random.random((5, 9, 2)))
+    every = propose(space, 9, random.random((5, 9)))
     assert len({tuple(map(tuple, actions)) for actions in every}) == 5  # in different orders
     for actions in every:
         assert {tuple(action) for action in actions} == {
             (x, y) for x in (-2, 0, 2) for y in (0, 0.5, 1)
         }
-    some = propose(space, random.random((1, 3000, 2)))[0]
-    for a, level in enumerate(([-2, 0, 2], [0, 0.5, 1])):
-        values, counts = np.unique(some[:, a], return_counts=True)
-        assert values.tolist() == level
-        assert counts.min() > 900
+
+
+@pytest.mark.parametrize(("size", "width"), [(1, 2), (3, 16), (5, 16), (6, 16), (20, 16)])
+def test_proposals_differ_and_are_evenly_drawn(size, width):
+    low, high = np.arange(size) - 2.0, np.arange(size) + 2.0
+    space, random = gymnasium.spaces.Box(low, high, dtype=np.float64), np.random.default_rng(0)
+    drawn = random.random((600, proposal_numbers(size, width)))
+    proposed = propose(space, width, drawn)
+    assert proposed.shape == (600, width, size)
+    different = np.array([len(np.unique(actions, axis=0)) for actions in proposed])
+    assert (different == width).all() if 3**size <= GRID else different.mean() > 0.98 * width
+    for first in (proposed[:, 0], proposed.reshape(-1, size)):
+        for a in range(size):
+            values, counts = np.unique(first[:, a], return_counts=True)
+            assert values.tolist() == [a - 2, a, a + 2]
+            assert counts.min() > 0.27 * len(first)
+
+
+@pytest.mark.parametrize("samples", [2, 16])
+def test_a_search_proposes_each_action_once(samples):
+    spec = make_box(actuators=3)
+    planner = make_planner(spec, "uct", 300, samples=samples, depth=4, repeat=1)
+    prior, state = NoLearner(spec.action_space), np.zeros((1, 2))
+    _, carry = planner.plan(Reach(), prior, state, planner.init(1), Noise(0, [0], 0))
+    size = carry.tree.summaries["size"][0]
+    assert size > 30
+    for actions in carry.tree.actions[0, :size]:
+        assert len(np.unique(actions, axis=0)) == samples
+
+
+@pytest.mark.parametrize("option", ["widening", "exponent"])
+def test_gumbel_widens_nothing(option):
+    with pytest.raises(ValueError, match=f"{option}: search gumbel has no such option; it has lea"):
+        make_planner(make_box(), "gumbel", 2000, **{option: 1})
 
 
 @pytest.mark.parametrize(
