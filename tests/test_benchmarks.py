@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from benchmarks import first_steps, rollout, search
 from benchmarks.study import Study, filled, job
 from suites import usage
@@ -65,6 +67,9 @@ def test_a_study_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     failing.run(1, again=False)
     assert "error: unknown task 'toy-chainn'" in capsys.readouterr().out
     assert failing.rows() == []
+    study.table.write_text("task,seed,score\ntoy-chain,1\n")
+    with pytest.raises(SystemExit, match="a row that is cut off"):
+        study.rows()
 
 
 def test_pages_show_the_tables_as_measured(monkeypatch):
