@@ -14,7 +14,7 @@ from suites.tasks.atari_names import SCORES
 
 FRAMES, SKIP, EPISODE = 5000, 15, 18_000
 SEARCHES = {
-    "iw": ("planner=iw_bandres",),
+    "iw": ("planner=iw",),
     "fmc": ("planner=mcts", "planner.search=fmc"),
     "uct": ("planner=mcts", "planner.search=uct"),
     "puct": ("planner=mcts", "planner.search=puct"),

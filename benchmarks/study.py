@@ -7,6 +7,7 @@ on another machine too. `--again` runs what only has its row.
 
 import argparse
 import csv
+import io
 import json
 import re
 import subprocess
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from suites.records import write_atomic
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,10 @@ class Study:
         written = {}
         if self.table.exists() and not fresh:
             with self.table.open(newline="") as file:
-                written = {_identity(row, self.jobs): row for row in csv.DictReader(file)}
+                for row in csv.DictReader(file):
+                    if None in row or None in row.values():
+                        raise SystemExit(f"error: {self.table} has a row that is cut off: {row}")
+                    written[_identity(row, self.jobs)] = row
         rows = []
         for job in self.jobs:
             summary = self.summary(job)
@@ -92,15 +98,17 @@ class Study:
 
     def write(self, rows: list[dict[str, Any]]) -> str:
         """Write the table and the report; the report."""
-        self.table.parent.mkdir(parents=True, exist_ok=True)
-        with self.table.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
         text = self.report(rows)
-        self.table.with_suffix(".md").write_text(text + "\n")
-        for page in Path("docs").glob("*.md"):
-            page.write_text(filled(page.read_text()))
+        write_atomic(self.table, table.getvalue().encode())
+        write_atomic(self.table.with_suffix(".md"), f"{text}\n".encode())
+        for page in (Path("README.md"), *Path("docs").glob("*.md")):
+            was = page.read_text()
+            if filled(was) != was:
+                write_atomic(page, filled(was).encode())
         return text
 
     def run(self, workers: int, again: bool) -> None:

@@ -148,7 +148,7 @@ def check_cache() -> Finding:
     """Compiled code can be kept, else every run compiles anew."""
     import numba
 
-    import suites.tasks.control.compile_cache  # noqa: F401  (says where)
+    import suites.tasks.compile_cache  # noqa: F401  (says where)
 
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or numba.config.CACHE_DIR)  # type: ignore
     return _writable(folder, "set NUMBA_CACHE_DIR to a folder that can be written")

@@ -126,7 +126,8 @@ def name_agent(choices: Any, config: Any) -> str:
     if choices.get("agent"):
         return choices["agent"].replace("/", "-")
     parts = [choices[axis] for axis, null in NULL.items() if choices[axis] != null]
-    if method := config.planner.get("optimizer") or config.planner.get("search"):
+    method = config.planner.get("optimizer") or config.planner.get("search")
+    if method and method not in parts:
         parts.insert(1, str(method))
     return "-".join(parts).replace("/", "-") or "random"
 

@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from benchmarks import first_steps, rollout, search
 from benchmarks.study import Study, filled, job
 from suites import usage
@@ -53,6 +55,7 @@ def test_a_study_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     assert len(study.rows()) == 1
     shutil.rmtree("runs")
     Path("docs").mkdir()
+    Path("README.md").write_text("no table\n")
     Path("docs/toys.md").write_text("A\n<!-- results/toys/chain.md -->\nold\n<!-- end -->\nB\n")
     study.run(2, again=False)
     assert capsys.readouterr().out.splitlines()[1:] == [f"toy-chain 1 {study.rows()[1]['score']}"]
@@ -65,10 +68,13 @@ def test_a_study_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     failing.run(1, again=False)
     assert "error: unknown task 'toy-chainn'" in capsys.readouterr().out
     assert failing.rows() == []
+    study.table.write_text("task,seed,score\ntoy-chain,1\n")
+    with pytest.raises(SystemExit, match="a row that is cut off"):
+        study.rows()
 
 
 def test_pages_show_the_tables_as_measured(monkeypatch):
     monkeypatch.chdir(CONF.parent)
-    pages = [page.read_text() for page in Path("docs").glob("*.md")]
+    pages = [page.read_text() for page in (Path("README.md"), *Path("docs").glob("*.md"))]
     assert any("<!-- results/planning/scores.md -->" in page for page in pages)
     assert all(filled(page) == page for page in pages)

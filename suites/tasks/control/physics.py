@@ -17,7 +17,7 @@ from numba import carray, cfunc, njit, types
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
-import suites.tasks.control.compile_cache  # noqa: F401  (before the first compiled function)
+import suites.tasks.compile_cache  # noqa: F401  (before the first compiled function)
 
 X, Y, Z = 0, 1, 2
 

@@ -1,4 +1,4 @@
-"""Where compiled code is kept.
+"""Where compiled code is kept. Imported before anything is compiled: by `planners`, and by physics.
 
 Numba looks only at the file that defines a function to decide whether its cached machine code is
 stale, so a change to a helper in another file would go unnoticed. Here the cache lies in a folder
@@ -8,19 +8,18 @@ named after the sources and the versions of everything that is compiled in.
 import hashlib
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 
-import llvmlite
-import mujoco
 import numba
 
-_SOURCES = Path(__file__).resolve().parents[3]
+_SOURCES = Path(__file__).resolve().parents[2]
 
 
 def _digest() -> str:
-    digest = hashlib.sha256()
-    for version in (sys.version, numba.__version__, llvmlite.__version__, mujoco.__version__):
-        digest.update(version.encode())
+    digest = hashlib.sha256(sys.version.encode())
+    for package in ("numba", "llvmlite", "mujoco"):
+        digest.update(metadata.version(package).encode())
     for folder in ("suites/tasks", "planners"):
         for path in sorted((_SOURCES / folder).rglob("*.py")):
             digest.update(str(path).encode() + path.read_bytes())
