@@ -205,8 +205,8 @@ def propose(space: Any, width: int, drawn: np.ndarray) -> np.ndarray:
     low, high = box(space)
     size = len(low)
     if 3**size <= GRID:
-        grid = np.stack(np.meshgrid(*[np.arange(3.0)] * size, indexing="ij"), -1)
-        levels = grid.reshape(-1, size)[drawn.argsort(axis=1)[:, :width]]
+        chosen = drawn.argsort(axis=1)[:, :width, None]
+        levels = chosen // 3 ** np.arange(size) % 3  # their digits
     else:
         levels = np.floor(3 * drawn).reshape(-1, width, size)
     return low + (high - low) * levels / 2
