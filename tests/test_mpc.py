@@ -293,6 +293,13 @@ def test_every_option_of_the_planner_matters(key):
     assert before.shape != after.shape or not np.array_equal(before, after)
 
 
+def test_what_is_not_given_has_its_default():
+    for needs, default in [({"step": barren}, {"reach": 2}), ({"knots": 4}, {"spline": "linear"})]:
+        given = {"optimizer": "icem", "horizon": 0.5} | needs
+        nothing = dict.fromkeys(default)
+        np.testing.assert_array_equal(plan_with(given | nothing), plan_with(given | default))
+
+
 @pytest.mark.parametrize(
     ("optimizer", "options"),
     [
