@@ -55,6 +55,7 @@ def test_a_study_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     assert len(study.rows()) == 1
     shutil.rmtree("runs")
     Path("docs").mkdir()
+    Path("README.md").write_text("no table\n")
     Path("docs/toys.md").write_text("A\n<!-- results/toys/chain.md -->\nold\n<!-- end -->\nB\n")
     study.run(2, again=False)
     assert capsys.readouterr().out.splitlines()[1:] == [f"toy-chain 1 {study.rows()[1]['score']}"]
@@ -74,6 +75,6 @@ def test_a_study_runs_what_is_missing(tmp_path, monkeypatch, capsys):
 
 def test_pages_show_the_tables_as_measured(monkeypatch):
     monkeypatch.chdir(CONF.parent)
-    pages = [page.read_text() for page in Path("docs").glob("*.md")]
+    pages = [page.read_text() for page in (Path("README.md"), *Path("docs").glob("*.md"))]
     assert any("<!-- results/planning/scores.md -->" in page for page in pages)
     assert all(filled(page) == page for page in pages)

@@ -173,7 +173,7 @@ def draw_tree(figure: Figure, tree: SearchTree, left: float) -> None:
         zorder=3,
     )
     axes.annotate(
-        f"{tree.visits[0]} · {number(tree.value[0])}",
+        f"{tree.visits[0]}\n{number(tree.value[0])}",
         (0, y[0]),
         (-12, 0),
         textcoords="offset points",
@@ -305,4 +305,6 @@ def note(figure: Figure, *lines: str) -> None:
 
 def number(value: float) -> str:
     """A few digits."""
-    return f"{value:.3g}" if np.isfinite(value) else "-"
+    if not np.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
