@@ -9,13 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from planners.horizon import RecedingHorizon, split_budget
+from planners.horizon import Carry, RecedingHorizon, move_on, split_budget
 from planners.interface import Plan, Prior, State, WorldModel
 from planners.noise import Noise
-from planners.sampling import make_optimizer, ranking
-
-# Options of the configuration that have a value for plans of continuous actions.
-CONTINUOUS = ("single", "reach", "spline")
+from planners.sampling import begin, make_optimizer, ranking, take
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class CEM:
         """
         order = ranking(scores)[:, : max(2, round(self.elites * scores.shape[1]))]
         finite = np.isfinite(np.take_along_axis(scores, order, axis=1))
-        best = np.take_along_axis(candidates, order[..., None], axis=1)
+        best = take(candidates, order)
         counted = (best[..., None] == np.arange(chances.shape[-1])) & finite[..., None, None]
         total = finite.sum(axis=1)[:, None, None]
         new = counted.sum(axis=1) / np.maximum(total, 1)
@@ -75,21 +72,6 @@ class ICEM(CEM):
 
 
 CATEGORICAL: dict[str, type[CEM]] = {"cem": CEM, "icem": ICEM}
-
-
-@dataclass
-class Carry:
-    """Warm start, already moved on to the next decision.
-
-    Attributes:
-      nominal: Actions [B, T] of the plan that was made last.
-      elites: Actions [B, E, T] of its best rivals.
-      planned: Control steps [B] from now that the nominal was planned for; beyond, it is held.
-    """
-
-    nominal: np.ndarray
-    elites: np.ndarray
-    planned: np.ndarray
 
 
 class DiscreteMPC(RecedingHorizon):
@@ -116,18 +98,18 @@ class DiscreteMPC(RecedingHorizon):
         optimizer: str,
         budget: int,
         horizon: float,
+        single: float | None = None,
         min_steps: int = 1,
         max_steps: int = 1000,
         discount: float = 1.0,
         latency: float = 0.0,
         **options: Any,
     ):
-        super().__init__(spec, optimizer, horizon, None, min_steps, max_steps, discount, latency)
+        super().__init__(spec, optimizer, horizon, single, min_steps, max_steps, discount, latency)
         if latency:
             raise ValueError(
                 f"planner.latency is {latency}: plans of discrete actions are not late; give 0"
             )
-        options = {key: value for key, value in options.items() if key not in CONTINUOUS}
         self.optimizer = make_optimizer(optimizer, options, CATEGORICAL)
         iterations, per_step = self.optimizer.iterations, spec.budget_per_step
         self.populations = split_budget(budget, self.horizon, iterations, per_step)
@@ -147,9 +129,7 @@ class DiscreteMPC(RecedingHorizon):
         explore = np.where(planned, optimizer.explore, 1.0)[..., None]
         chances = explore / self.actions + (1 - explore) * self._on(nominal)
         known = np.concatenate([nominal[:, None], carry.elites], axis=1)
-        best, score = nominal, np.full(len(nominal), -np.inf)
-        flat = np.ones(len(nominal), bool)
-        pool = drawn = known
+        found, drawn = begin(nominal, known), nominal
         for iteration, population in enumerate(self.populations):
             known = known[:, : population - 1]
             fresh = optimizer.sample(chances, noise, population - known.shape[1])
@@ -157,30 +137,21 @@ class DiscreteMPC(RecedingHorizon):
             rolled = model.rollout(state, candidates + self.start)
             scores = self.returns(model, prior, *rolled)
             chances = optimizer.refit(chances, candidates, scores)
-            order = ranking(scores)[:, : max(self.keep, 1)]
-            pool = np.take_along_axis(candidates, order[..., None], axis=1)
-            top = np.take_along_axis(scores, order, axis=1)[:, 0]
-            best = np.where((top > score)[:, None], pool[:, 0], best)
-            score = np.maximum(top, score)
+            found.note(candidates, scores, self.keep)
             drawn = candidates[:, -1] if iteration == 0 else drawn  # from what is still wide
-            # Where nothing is finite there is no landscape, and the nominal stays.
-            flat &= (np.isfinite(scores) & (scores == scores[:, :1])).all(axis=1)
-            known = np.concatenate([chances.argmax(axis=-1)[:, None], pool[:, : self.keep]], axis=1)
-        found = best
+            elites = found.pool[:, : self.keep]
+            known = np.concatenate([chances.argmax(axis=-1)[:, None], elites], axis=1)
+        best, flat = found.best, found.flat
         if optimizer.executes == "mode":
-            found = np.where(np.isfinite(score)[:, None], chances.argmax(axis=-1), nominal)
+            best = np.where(np.isfinite(found.score)[:, None], chances.argmax(axis=-1), nominal)
         used_up = flat & (carry.planned <= 0)
-        found = np.where(flat[:, None], np.where(used_up[:, None], drawn, nominal), found)
+        best = np.where(flat[:, None], np.where(used_up[:, None], drawn, nominal), best)
         until = np.where(flat & ~used_up, carry.planned, self.horizon) - 1
-        action = found + self.start
-        plan = Plan(action[:, 0], action, score, {"flat": float(flat.mean())})
-        return plan, Carry(later(found), later(pool[:, : self.keep]), until)
+        action = best + self.start
+        plan = Plan(action[:, 0], action, found.score, {"flat": float(flat.mean())})
+        elites = move_on(found.pool[:, : self.keep], 1, axis=-1)
+        return plan, Carry(move_on(best, 1, axis=-1), elites, until)
 
     def _on(self, actions: np.ndarray) -> np.ndarray:
         """Probabilities [..., actions] that are 1 on the actions [...]."""
         return (actions[..., None] == np.arange(self.actions)).astype(float)
-
-
-def later(actions: np.ndarray) -> np.ndarray:
-    """Sequences [..., T] one control step later; the last action is held."""
-    return np.concatenate([actions[..., 1:], actions[..., -1:]], axis=-1)

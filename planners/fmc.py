@@ -2,20 +2,31 @@
 
 Hernandez Cerezo, Duran Ballester and Baxevanakis (2018), "Solving Atari games using fractals and
 entropy"; the theory is in Hernandez Cerezo and Duran Ballester (2018), "Fractal AI: a fragile
-theory of intelligence", sections 2.2 and 4. All walkers begin in the root state with an action of
+theory of intelligence", section 4. All walkers begin in the root state with an action of
 their own, which is their decision. Then, in every tick,
 
 1. every walker takes a step with an action drawn uniformly (in the first one, its decision);
-2. its virtual reward is D R^balance, of its distance from another walker, drawn from those alive
-   (D), and its rewards so far (R), each relativised over the walkers;
-3. it compares itself with another walker j, drawn from those alive, and takes over j's state,
-   rewards and decision: for certain if it is dead or its own virtual reward is 0, else with
+2. its virtual reward is D R^balance, of its distance from a walker drawn from those alive, perhaps
+   itself (D), and its rewards so far (R), each relativised over the walkers;
+3. it compares itself with a walker j drawn from those alive, perhaps itself, and takes over j's
+   state, rewards and decision: for certain if it is dead or its own virtual reward is 0, else with
    probability (VR_j - VR_i) / VR_i, cut to [0, 1].
 
 The decision that most walkers have in the end is executed; ties go to the lower action.
 
-A walker is dead where the model ends the episode: to FMC there are no good ends. It looks no
-farther where all walkers are dead.
+A walker is dead where the model ends the episode, and where a life is lost: to FMC there are no
+good ends. It looks no farther where all walkers are dead.
+
+Where this departs from the authors' implementation (github.com/FragileTheory/FractalAI): there,
+
+- a walker's distance is that from its image under a random permutation of all walkers, the dead
+  ones too;
+- the virtual reward has a third factor, the ticks since the walker last became a copy, relativised;
+- nobody clones in the first two ticks, and later who clones whom is decided before the tick's step,
+  from the virtual rewards until then: a walker becomes what the other one is after the step, which
+  may be dead;
+- one random number decides on the cloning of all walkers of a tick, and here each has its own;
+- balance, walkers and steps are adapted from decision to decision, and here they stay.
 """
 
 from typing import Any, NamedTuple
@@ -24,6 +35,7 @@ import numpy as np
 
 from planners.clock import Clock, check_seconds
 from planners.interface import Plan, Prior, State, StepModel
+from planners.lives import lives_lost
 from planners.noise import Noise
 
 
@@ -76,7 +88,7 @@ class FMC:
             )
         self.actions, self.start = int(spec.action_space.n), int(spec.action_space.start)
         self.walkers, self.ticks, self.balance = walkers, steps // walkers, balance
-        self.seconds = seconds
+        self.seconds, self.has_lives = seconds, spec.has_lives
 
     def init(self, batch: int) -> None:
         """No warm start: every decision begins with new walkers."""
@@ -97,12 +109,14 @@ class FMC:
             if not goes.size or clock.over:
                 break
             path[goes, :, tick] = action[goes] + self.start
-            after, reward, continuation = model.step(
-                state[goes].reshape(len(goes) * walkers, -1), path[goes, :, tick].reshape(-1)
-            )
+            before = state[goes].reshape(len(goes) * walkers, -1)
+            after, reward, continuation = model.step(before, path[goes, :, tick].reshape(-1))
+            ends = continuation == 0
+            if self.has_lives:
+                ends |= lives_lost(model, before, after)
             state[goes] = after.reshape(len(goes), walkers, -1)
             rewards[goes] += reward.reshape(-1, walkers)
-            alive[goes] = continuation.reshape(-1, walkers) != 0
+            alive[goes] = ~ends.reshape(-1, walkers)
             alive &= np.isfinite(rewards)
             features = model.features(state.reshape(batch * walkers, -1))
             distances = distance(features.reshape(batch, walkers, -1), companions(noise, alive))
@@ -116,8 +130,8 @@ class FMC:
         counts = (decisions == np.arange(self.actions)).sum(axis=1)
         action = counts.argmax(axis=1) + self.start
         statistics = {"majority": float(counts.max(axis=1).mean() / walkers)}
-        plan = Plan(action, action[:, None], rewards.max(axis=1), statistics)
-        return plan, Walkers(path, rewards)
+        value = np.where(np.isfinite(rewards), rewards, -np.inf).max(axis=1)
+        return Plan(action, action[:, None], value, statistics), Walkers(path, rewards)
 
     def _actions(self, noise: Noise) -> np.ndarray:
         """Actions [B, W], uniform, from 0."""
@@ -125,7 +139,7 @@ class FMC:
 
 
 def companions(noise: Noise, alive: np.ndarray) -> np.ndarray:
-    """Per walker another one [B, W] of those alive [B, W]; of all, where none is."""
+    """Per walker one [B, W] of those alive [B, W], perhaps itself; of all, where none is."""
     batch, walkers = alive.shape
     pool = np.where(alive.any(axis=1, keepdims=True), alive, True)
     lots = noise.uniform(walkers)

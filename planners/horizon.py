@@ -1,10 +1,29 @@
 """What receding-horizon planners share: how far they look, when they plan, what a plan is worth."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from planners.interface import Prior, State, WorldModel
+
+
+@dataclass
+class Carry:
+    """Warm start of a sampling optimizer, already moved on to the next decision.
+
+    Shapes: continuous actions have a last axis, A.
+
+    Attributes:
+      nominal: Actions [B, R] of the plan that was made last; where actions are continuous, over the
+        whole reach.
+      elites: Actions [B, E, H] of its best rivals.
+      planned: Control steps [B] from now that the nominal was planned for; beyond, it is held.
+    """
+
+    nominal: np.ndarray
+    elites: np.ndarray
+    planned: np.ndarray
 
 
 class RecedingHorizon:
@@ -88,6 +107,12 @@ class RecedingHorizon:
             value = prior.value(features.reshape(-1, features.shape[-1])).reshape(scores.shape)
             scores = scores + self.discount**horizon * continuation[..., -1] * value
         return np.where(np.isfinite(scores), scores, -np.inf)
+
+
+def move_on(actions: np.ndarray, steps: int, axis: int) -> np.ndarray:
+    """Sequences some control steps later, along the axis of time; the last action is held."""
+    end = actions.shape[axis] - 1
+    return np.take(actions, np.minimum(np.arange(end + 1) + steps, end), axis=axis)
 
 
 def split_budget(budget: int, horizon: int, iterations: int, per_step: int = 1) -> list[int]:

@@ -16,14 +16,27 @@ lot.
 
 Caching: the tree below the executed action is kept for the next decision, if its state is the true
 one, bit for bit. Labels and table begin anew; what is kept is not simulated again, and takes
-nothing of the budget (as with IW(1) on RAM, Lipovetzky, Ramirez and Geffner 2015).
+nothing of the budget.
 
 Risk aversion: negative rewards are multiplied by `risk`, and the step in which a life is lost has
 the reward -10 risk, as in the authors' implementation.
 
-Where this departs from that implementation: there, kept nodes count as visited and enter no table;
-a node whose successors are all pruned is worth minus infinity, and here 0; and where a screen
-equals the one before, the action is repeated for a while, and here it is tested as others.
+Where this departs from that implementation (github.com/bonetblai/rollout-iw): there,
+
+- the discount is 1, also for the published tables;
+- the best branch is executed up to its first positive reward, and here one action;
+- all 18 actions are searched, and here those that do something in the game
+  (`task.full_action_space`);
+- where the best value is 0, the longest branch worth 0 is executed (`ties=deepest`, but for an
+  action alone) or, with the option that the published tables were made with, an action worth 0 by
+  lot (`ties=random`);
+- from screens a background image is subtracted;
+- where the atoms of a screen are those of the one before, the action is repeated for up to 30
+  frames, untested, and here the state is tested as others;
+- kept nodes count as visited and enter no table, and what was pruned stays so;
+- a node whose successors are all pruned is worth minus infinity, and here 0;
+- no rollout is deeper than 1,500 steps, and a kept tree of 50,000 nodes does not grow;
+- there is a novelty table for every score (see `LEVELS`).
 """
 
 from dataclasses import dataclass
@@ -35,11 +48,14 @@ from numba import njit
 from planners import novelty
 from planners.clock import Clock, check_seconds
 from planners.interface import Plan, Prior, State, StepModel
+from planners.lives import lives_lost
 from planners.noise import Noise
 
 ABSENT, PENDING = -1, -2  # a successor that is not simulated; one that is being simulated
 COUNT, RANDOM = range(2)  # in `numbers`
-LEVELS = 16  # of scores that have a novelty table of their own
+# Scores that have a novelty table of their own: the authors have one for every power of two. Here,
+# those of 2^14 and more share one, and those between 0 and 1 have that of no score.
+LEVELS = 16
 DEATH = -10.0  # reward of losing a life, times `risk`
 
 
@@ -76,7 +92,7 @@ class Carry:
     """Warm start: the trees of the last decision, and the actions executed at their roots.
 
     Attributes:
-      trees: [B], None before the first decision.
+      trees: [B], without their tables; None before the first decision.
       actions: [B], from 0.
     """
 
@@ -91,12 +107,14 @@ class IW:
       budget: Per decision and environment, at most; a simulated step takes `spec.budget_per_step`.
       seconds: Of a decision of all environments, at most.
       features: `ram`, or of the screen `basic`, `bpros` or `bprost`: see `planners.novelty`.
-      discount: Per control step; as of Lipovetzky, Ramirez and Geffner (2015) for IW(1) on RAM.
+      discount: Per control step; 0.995 is in the command that Lipovetzky, Ramirez and Geffner
+        (2015) give for their IW(1) on RAM.
       risk: 1, or the factor of risk aversion (see above): 50,000 in the published variant (RA).
       subscores: Whether states are new among those of about their score: a table for each power of
         two of the rewards since the root.
       caching: Whether the tree is kept between decisions.
-      ties: Among the best actions, `random` or `deepest`: those below which the tree is deepest.
+      ties: Among the best actions, `random`, or, where they are worth 0, `deepest`: those below
+        which the tree is deepest.
       leaves: Rollouts in flight at a time, whose steps the model is asked for at once. More of them
         know less of each other.
 
@@ -181,6 +199,7 @@ class IW:
             "depth": float(depth.mean()),
             "solved": float(np.mean([tree.solved[0] for tree in trees])),
         }
+        trees = [tree._replace(table=np.empty((0, 0), np.uint16)) for tree in trees]  # 41 MB each
         executed = action + self.start
         return Plan(executed, executed[:, None], value, statistics), Carry(trees, action)
 
@@ -189,10 +208,6 @@ class IW:
         if self.kind == novelty.RAM:
             return novelty.encode(self.kind, model.features(state))
         return novelty.encode(self.kind, cast(Any, model).features(state, kind="screen"))
-
-    def _lives(self, model: StepModel, states: np.ndarray) -> np.ndarray:
-        """Lives left [M] in states [M, S]."""
-        return cast(Any, model).features(states, kind="lives")[:, 0]
 
     def _search(self, model: StepModel, trees: list[Tree]) -> None:
         """Roll out from the roots until budget or time are spent or the root is solved."""
@@ -214,7 +229,7 @@ class IW:
             after, rewards, continuation = model.step(states, action + self.start)
             rewards = np.where(rewards < 0, self.risk * rewards, rewards)
             if self.has_lives:
-                dies = self._lives(model, after) < self._lives(model, states)
+                dies = lives_lost(model, states, after)
                 rewards = np.where(dies, DEATH * self.risk, rewards)
             rewards = np.where(np.isfinite(rewards), rewards, -np.inf)
             codes = self._codes(model, after)
@@ -230,11 +245,11 @@ class IW:
             child = old.child[0, action]
             if child >= 0 and not old.terminal[child] and np.array_equal(old.state[child], state):
                 return self._move_on(old, child)
-        tree = self._room(1, state, code, novelty.atom_count(self.kind, len(code)))
+        tree = self._room(1, state, code)
         tree.state[0], tree.code[0] = state, code
         return tree
 
-    def _room(self, kept: int, state: np.ndarray, code: np.ndarray, atoms: int) -> Tree:
+    def _room(self, kept: int, state: np.ndarray, code: np.ndarray) -> Tree:
         """A tree of `kept` nodes to be filled in, with room for a decision's simulated steps."""
         n = kept + self.steps
         whole, real, no = np.int64, np.float64, np.bool_
@@ -251,14 +266,14 @@ class IW:
             pruned=np.zeros(n, no),
             code=np.empty((n, len(code)), np.uint8),
             state=np.empty((n, len(state)), state.dtype),
-            table=np.zeros((self.levels, atoms), np.uint16),
+            table=np.zeros((self.levels, novelty.atom_count(self.kind, len(code))), np.uint16),
             numbers=np.array([kept, 0], np.uint64),
         )
 
     def _move_on(self, old: Tree, root: int) -> Tree:
         """The tree below a node, which becomes its root."""
         order, parent = below(old, root)
-        new = self._room(len(order), old.state[0], old.code[0], old.table.shape[1])
+        new = self._room(len(order), old.state[0], old.code[0])
         kept = slice(0, len(order))
         new.parent[kept] = parent
         for name in ("action", "reward", "terminal", "code", "state"):
@@ -396,7 +411,7 @@ def back_up(tree, discount):
 
 @njit(cache=True, nogil=True)
 def best_actions(tree, values, heights, discount, deepest):
-    """The actions that are best at the root; if `deepest`, of those the ones of greatest height."""
+    """The actions that are best at the root; if `deepest` and worth 0, those of greatest height."""
     actions = tree.child.shape[1]
     score, height = np.zeros(actions), np.full(actions, -1)
     for a in range(actions):
@@ -407,7 +422,7 @@ def best_actions(tree, values, heights, discount, deepest):
             if tree.pruned[child]:
                 score[a] = -np.inf
     best = score == score.max()
-    if deepest:
+    if deepest and score.max() == 0:
         best &= height == height[best].max()
     return np.flatnonzero(best)
 

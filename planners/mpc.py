@@ -6,30 +6,15 @@ from typing import Any
 import numpy as np
 
 from planners.categorical import CATEGORICAL, DiscreteMPC
-from planners.horizon import RecedingHorizon, split_budget
+from planners.horizon import Carry, RecedingHorizon, move_on, split_budget
 from planners.ilqg import ILQG
 from planners.interface import Plan, Planner, Prior, State, WorldModel
 from planners.noise import Noise
-from planners.sampling import SAMPLING, Gaussian, make_optimizer, ranking, take
+from planners.sampling import SAMPLING, Found, Gaussian, begin, make_optimizer
 from planners.splines import KINDS, weights
 
 BOLD = 3.0  # deviations of bold samples, in those of the others
 FEW = 2  # actuators, up to which breadth serves better than refinement
-
-
-@dataclass
-class Carry:
-    """Warm start, already moved on to the next decision.
-
-    Attributes:
-      nominal: Actions [B, R, A] of the plan that was made last, over the whole reach.
-      elites: Actions [B, E, H, A] of its best rivals.
-      planned: Control steps [B] from now that the nominal was planned for; beyond, it is held.
-    """
-
-    nominal: np.ndarray
-    elites: np.ndarray
-    planned: np.ndarray
 
 
 @dataclass
@@ -38,26 +23,21 @@ class Search:
 
     Attributes:
       gaussian: What samples are drawn from.
-      pool: The best candidates of the last iteration [B, E, T, A], best first.
-      best, score: The best candidate so far [B, T, A] and its score [B].
+      found: The best candidates.
       drawn: The last sample [B, T, A].
-      flat: [B] whether all candidates so far had one and the same finite score.
     """
 
     gaussian: Gaussian
-    pool: np.ndarray
-    best: np.ndarray
-    score: np.ndarray
+    found: Found
     drawn: np.ndarray
-    flat: np.ndarray
 
     def rows(self, which: np.ndarray) -> "Search":
         """The search in some of the environments."""
         gaussian = replace(
             self.gaussian, mean=self.gaussian.mean[which], std=self.gaussian.std[which]
         )
-        rest = (self.pool, self.best, self.score, self.drawn, self.flat)
-        return Search(gaussian, *(part[which] for part in rest))
+        found = Found(*(part[which] for part in vars(self.found).values()))
+        return Search(gaussian, found, self.drawn[which])
 
 
 class MPC(RecedingHorizon):
@@ -76,9 +56,9 @@ class MPC(RecedingHorizon):
     Arguments:
       optimizer: One of `predictive_sampling`, `cem`, `icem`, `mppi`.
       budget: Simulated control steps per decision and environment, at most.
-      reach: Horizons that a search looks ahead where the landscape is flat.
+      reach: Horizons that a search looks ahead where the landscape is flat; None: 2.
       knots: Knots per horizon of the splines that are added to the nominal; None: one a step.
-      spline: `zero`, `linear` or `cubic`.
+      spline: `zero`, `linear` or `cubic`; None: linear.
       options: Parameters of the optimizer.
       The rest as in `RecedingHorizon`.
 
@@ -95,14 +75,15 @@ class MPC(RecedingHorizon):
         single: float | None = None,
         min_steps: int = 1,
         max_steps: int = 1000,
-        reach: int = 1,
+        reach: int | None = None,
         knots: int | None = None,
-        spline: str = "linear",
+        spline: str | None = None,
         discount: float = 1.0,
         latency: float = 0.0,
         **options: Any,
     ):
         super().__init__(spec, optimizer, horizon, single, min_steps, max_steps, discount, latency)
+        spline = "linear" if spline is None else spline
         if spline not in KINDS:
             raise ValueError(f"planner.spline is '{spline}': choose one of {', '.join(KINDS)}")
         for key, value in {"reach": reach, "knots": knots}.items():
@@ -115,7 +96,7 @@ class MPC(RecedingHorizon):
             self.optimizer = replace(self.optimizer, iterations=iterations)
         self.whitest = 0.0 if few else min(1.0, self.optimizer.beta)
         self.populations = split_budget(budget, self.horizon, self.optimizer.iterations)
-        reach = min(reach, min(self.populations) // 2)  # two far candidates at the least
+        reach = min(reach or 2, min(self.populations) // 2)  # two far candidates at the least
         self.keep = min(self.optimizer.keep, min(self.populations) // reach)
         knots = min(knots or self.horizon, self.horizon)
         self.reach, self.far = reach, reach * self.horizon
@@ -139,7 +120,7 @@ class MPC(RecedingHorizon):
         score = np.empty(batch)
         elites = np.empty((batch, self.keep, horizon, nominal.shape[-1]))
         for flat in (False, True):
-            which = np.flatnonzero(near.flat == flat)
+            which = np.flatnonzero(near.found.flat == flat)
             if not which.size:
                 continue
             search = near.rows(which)
@@ -155,28 +136,30 @@ class MPC(RecedingHorizon):
                     noise.rows(which),
                     population // self.reach if flat else population,
                 )
-            best = search.best if self.optimizer.executes == "best" else search.gaussian.mean
+            found = search.found
+            best = found.best if self.optimizer.executes == "best" else search.gaussian.mean
             held = planned[which] <= horizon
-            found = best.shape[1]
+            seen = best.shape[1]
             # Lost: nothing scores. Follow a sample until it is used up, then draw another.
-            lost = search.flat[:, None, None]
+            lost = found.flat[:, None, None]
             best = np.where(lost & held[:, None, None], search.drawn, best)
-            best = np.where(lost & ~held[:, None, None], nominal[which, :found], best)
-            tail = np.where(held[:, None, None], best[:, -1:], nominal[which, found:])
-            planned[which] = np.where(search.flat & ~held, planned[which], found)
+            best = np.where(lost & ~held[:, None, None], nominal[which, :seen], best)
+            tail = np.where(held[:, None, None], best[:, -1:], nominal[which, seen:])
+            planned[which] = np.where(found.flat & ~held, planned[which], seen)
             nominal[which] = np.concatenate([best, tail], axis=1)
-            score[which] = search.score
-            elites[which] = search.pool[:, : self.keep, :horizon]
-        plan = Plan(nominal[:, 0], nominal[:, :horizon], score, {"flat": float(np.mean(near.flat))})
+            score[which] = found.score
+            elites[which] = found.pool[:, : self.keep, :horizon]
+        flat = float(np.mean(near.found.flat))
+        plan = Plan(nominal[:, 0], nominal[:, :horizon], score, {"flat": flat})
         steps = self.plan_every
-        return plan, Carry(move_on(nominal, steps), move_on(elites, steps), planned - steps)
+        nominal, elites = move_on(nominal, steps, axis=-2), move_on(elites, steps, axis=-2)
+        return plan, Carry(nominal, elites, planned - steps)
 
     def _begin(self, nominal: np.ndarray, elites: np.ndarray, bold: bool = False) -> Search:
-        batch, sigma = len(nominal), self.optimizer.sigma * (BOLD if bold else 1.0)
+        sigma = self.optimizer.sigma * (BOLD if bold else 1.0)
         std = np.broadcast_to(sigma * self.half_range, nominal.shape)
         gaussian = Gaussian(nominal, std, self.optimizer.beta if bold else self.whitest)
-        score, flat = np.full(batch, -np.inf), np.ones(batch, bool)
-        return Search(gaussian, elites, nominal, score, nominal, flat)
+        return Search(gaussian, begin(nominal, elites), nominal)
 
     def _iterate(
         self,
@@ -189,29 +172,16 @@ class MPC(RecedingHorizon):
     ) -> None:
         """Sample `population` candidates, score them, refit."""
         optimizer, gaussian = self.optimizer, search.gaussian
-        known = np.concatenate([gaussian.mean[:, None], search.pool[:, : self.keep]], axis=1)
+        known = np.concatenate([gaussian.mean[:, None], search.found.pool[:, : self.keep]], axis=1)
         known = known[:, : population - 1]
         spline = self.splines[gaussian.mean.shape[1]]
         fresh = optimizer.sample(gaussian, noise, population - known.shape[1], spline)
         candidates = np.clip(np.concatenate([known, fresh], axis=1), self.low, self.high)
-        candidates[:, :, : self.committed] = search.best[:, None, : self.committed]
+        candidates[:, :, : self.committed] = search.found.best[:, None, : self.committed]
         scores = self.returns(model, prior, *model.rollout(state, candidates))
         search.gaussian = optimizer.refit(gaussian, candidates, scores)
-        order = ranking(scores)[:, : max(self.keep, 1)]
-        search.pool = take(candidates, order)
-        top = np.take_along_axis(scores, order, axis=1)[:, 0]
-        better = top > search.score
-        search.best = np.where(better[:, None, None], search.pool[:, 0], search.best)
-        search.score = np.maximum(top, search.score)
+        search.found.note(candidates, scores, self.keep)
         search.drawn = candidates[:, -1]
-        # Where nothing is finite there is no landscape, and the nominal stays.
-        search.flat &= (np.isfinite(scores) & (scores == scores[:, :1])).all(axis=1)
-
-
-def move_on(actions: np.ndarray, steps: int) -> np.ndarray:
-    """Sequences [..., T, A] some control steps later; the last action is held."""
-    later = np.minimum(np.arange(actions.shape[-2]) + steps, actions.shape[-2] - 1)
-    return actions[..., later, :]
 
 
 def make_planner(spec: Any, optimizer: str, **options: Any) -> Planner:

@@ -7,7 +7,7 @@ Geffner 2018). A table holds, per atom, the least depth at which it was seen.
 The atoms of a state are not stored: its code is, from which they are enumerated.
 
 - ram: the code is F bytes; atom 256 i + v says that byte i is v (Lipovetzky, Ramirez and Geffner
-  2015, section 4: 128 bytes of RAM, 32,768 atoms).
+  2015: 128 bytes of RAM, 32,768 atoms).
 - of screens of 210 x 160 pixels and 128 colours, in 14 x 16 tiles of 15 x 10 pixels (Liang et al.
   2016): the code is 128 bits per tile, one per colour that occurs in it.
   - basic: colour k is in tile (r, c). 28,672 atoms.

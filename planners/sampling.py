@@ -44,8 +44,42 @@ def ranking(scores: np.ndarray) -> np.ndarray:
 
 
 def take(candidates: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Candidates [B, M, T, A] at the indices [B, M]."""
-    return np.take_along_axis(candidates, order[:, :, None, None], axis=1)
+    """Candidates [B, M, ...] at the indices [B, M]."""
+    order = order.reshape(order.shape + (1,) * (candidates.ndim - 2))
+    return np.take_along_axis(candidates, order, axis=1)
+
+
+@dataclass
+class Found:
+    """What a search has found so far. Shapes: continuous actions have a last axis, A.
+
+    Attributes:
+      pool: The best candidates of the last iteration [B, E, T], best first.
+      best, score: The best candidate so far [B, T] and its score [B].
+      flat: [B] whether all candidates so far had one and the same finite score.
+    """
+
+    pool: np.ndarray
+    best: np.ndarray
+    score: np.ndarray
+    flat: np.ndarray
+
+    def note(self, candidates: np.ndarray, scores: np.ndarray, keep: int) -> None:
+        """Take note of an iteration's candidates [B, N, T], scores [B, N]; `keep` stay a pool."""
+        order = ranking(scores)[:, : max(keep, 1)]
+        self.pool = take(candidates, order)
+        top = np.take_along_axis(scores, order, axis=1)[:, 0]
+        better = (top > self.score).reshape(-1, *[1] * (self.best.ndim - 1))
+        self.best = np.where(better, self.pool[:, 0], self.best)
+        self.score = np.maximum(top, self.score)
+        # Where nothing is finite there is no landscape, and the nominal stays.
+        self.flat &= (np.isfinite(scores) & (scores == scores[:, :1])).all(axis=1)
+
+
+def begin(nominal: np.ndarray, pool: np.ndarray) -> Found:
+    """Nothing yet but a nominal [B, T] and its rivals [B, E, T]."""
+    batch = len(nominal)
+    return Found(pool, nominal, np.full(batch, -np.inf), np.ones(batch, bool))
 
 
 def elite_gaussian(

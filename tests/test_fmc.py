@@ -1,5 +1,6 @@
-"""Fractal Monte Carlo: its parts by numbers worked out by hand, and what it finds."""
+"""Fractal Monte Carlo: its parts by numbers worked out by hand, its loop, and what it finds."""
 
+import math
 from typing import Any
 
 import gymnasium
@@ -73,6 +74,97 @@ def test_companions_are_alive():
     assert set(drawn[:, 1].ravel()) == {0, 1, 2, 3}
 
 
+class Walker:
+    def __init__(self, state):
+        self.state, self.path, self.rewards, self.alive = state, [], 0.0, True
+
+
+def relative(values):
+    """`relativize` of the book, of values that may not be finite."""
+    finite = [v for v in values if math.isfinite(v)]
+    mean = sum(finite) / max(len(finite), 1)
+    spread = math.sqrt(sum((v - mean) ** 2 for v in finite) / max(len(finite), 1))
+
+    def one(value):
+        if not math.isfinite(value):
+            return 0.0
+        z = (value - mean) / spread if spread > 0 else 0.0
+        return 1 + math.log(1 + z) if z > 0 else math.exp(z)
+
+    return [one(value) for value in values]
+
+
+def reference(world, noise, root, ticks, walkers, balance, has_lives):
+    """The walkers in the end, and the states and actions of each tick: a loop over walkers."""
+    swarm, stepped = [Walker(root) for _ in range(walkers)], []
+
+    def draw():
+        among = [i for i, walker in enumerate(swarm) if walker.alive] or list(range(walkers))
+        return [among[int(lot * len(among))] for lot in noise.uniform(walkers)[0]]
+
+    for _ in range(ticks):
+        lots = noise.uniform(walkers)[0]
+        if not all(walker.alive for walker in swarm):
+            break
+        stepped.append([(walker.state, int(3 * lots[i])) for i, walker in enumerate(swarm)])
+        for i, walker in enumerate(swarm):
+            before, action = stepped[-1][i]
+            walker.state = world.after[before, action]
+            walker.path.append(action)
+            walker.rewards += world.rewards[before, action]
+            walker.alive = not world.ends[walker.state] and math.isfinite(walker.rewards)
+            if has_lives and world.lives[walker.state] < world.lives[before]:
+                walker.alive = False
+        place = [world.bytes[walker.state].astype(float) for walker in swarm]
+        distances = relative([math.dist(place[i], place[j]) for i, j in enumerate(draw())])
+        scores = relative([walker.rewards for walker in swarm])
+        virtual = [distances[i] * scores[i] ** balance for i in range(walkers)]
+        companions, lots, copies = draw(), noise.uniform(walkers)[0], []
+        for i, j in enumerate(companions):
+            surely = not swarm[i].alive or virtual[i] == 0
+            clones = swarm[j].alive and (surely or lots[i] < (virtual[j] - virtual[i]) / virtual[i])
+            copy, source = Walker(None), swarm[j if clones else i]
+            copy.state, copy.path = source.state, list(source.path)
+            copy.rewards, copy.alive = source.rewards, source.alive
+            copies.append(copy)
+        swarm = copies
+    return swarm, stepped
+
+
+@pytest.mark.parametrize("has_lives", [False, True])
+@pytest.mark.parametrize("balance", [0.0, 1.0, 1.7])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_loop_is_that_of_the_book(seed, balance, has_lives):
+    """Decisions, paths, rewards and the states of every tick, in a batch."""
+    world, walkers, ticks, roots = random_tables(seed), 9, 7, [0, 1, 2]
+    roots = [root for root in roots if not world.ends[root]]
+    world.lives = np.random.default_rng(seed).integers(3, 5, len(world.ends)).astype(np.uint8)
+    world.rewards[5:8, 1] = np.nan
+    planner = FMC(make_spec(has_lives=has_lives), walkers * ticks, walkers=walkers, balance=balance)
+    state = np.array(roots, float)[:, None]
+    for decision in range(4):
+        world.stepped.clear()
+        noise = Noise(seed, range(len(roots)), decision)
+        plan, found = planner.plan(world, NOTHING, state, None, noise)
+        steps: list[list] = [[] for _ in range(ticks)]
+        for b, root in enumerate(roots):
+            alone = Noise(seed, [b], decision)
+            swarm, stepped = reference(world, alone, root, ticks, walkers, balance, has_lives)
+            for tick, pairs in enumerate(stepped):
+                steps[tick] += pairs
+            for w, walker in enumerate(swarm):
+                path = walker.path + [-1] * (ticks - len(walker.path))
+                assert found.actions[b, w].tolist() == path
+            rewards = [walker.rewards for walker in swarm]
+            np.testing.assert_allclose(found.rewards[b], rewards, rtol=1e-12)
+            first = [walker.path[0] for walker in swarm]
+            assert plan.action[b] == max(range(3), key=lambda a: (first.count(a), -a))
+            value = max((r for r in rewards if math.isfinite(r)), default=-math.inf)
+            np.testing.assert_allclose(plan.value[b], value, rtol=1e-12)
+        told = [list(zip(s, a, strict=True)) for s, a in world.stepped]
+        assert told == [pairs for pairs in steps if pairs]
+
+
 def test_the_first_ticks_by_hand():
     """Two walkers, one tick: who earns less becomes the other, and so does its decision."""
     after = np.array([[1, 2], [1, 1], [2, 2]])
@@ -129,6 +221,31 @@ def test_walkers_leave_what_is_deadly():
         plan = decide(FMC(make_spec(2), 100, walkers=10), world, [0], decision=decision)
         assert plan.action[0] == 1
         assert plan.statistics["majority"] == 1
+
+
+def test_walkers_leave_what_diverges():
+    after = np.array([[1, 2], [1, 1], [2, 2]])
+    rewards = np.array([[np.nan, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    world = Tables(after, rewards, np.zeros(3, bool), np.eye(3, dtype=np.uint8))
+    for decision in range(10):
+        plan = decide(FMC(make_spec(2), 10, walkers=10), world, [0], decision=decision)
+        assert plan.action[0] == 1
+        assert plan.statistics["majority"] == 1
+        assert plan.value[0] == 0
+
+
+def test_a_lost_life_is_death():
+    """Though it pays."""
+    after = np.array([[1, 2], [1, 1], [2, 2]])
+    rewards = np.array([[5.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    world = Tables(after, rewards, np.zeros(3, bool), np.zeros((3, 1), np.uint8))
+    world.lives = np.array([3, 2, 4], np.uint8)
+    for has_lives, action in [(True, 1), (False, 0)]:
+        planner = FMC(make_spec(2, has_lives=has_lives), 200, walkers=10)
+        for decision in range(10):
+            plan = decide(planner, world, [0], decision=decision)
+            assert plan.action[0] == action
+            assert plan.statistics["majority"] == 1
 
 
 def test_nobody_goes_on_where_all_are_dead():

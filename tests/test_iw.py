@@ -3,16 +3,21 @@
 import math
 from typing import Any
 
+import games
 import gymnasium
 import numpy as np
 import pytest
 from chances import Tables, corridor, make_spec, random_tables
 
 from learners.none import NoLearner
+from planners import iw
 from planners.iw import IW
 from planners.noise import Noise
 from planners.novelty import DEEPEST
 from planners.searches import OPTIONS
+from suites.errors import UserError
+from suites.tasks.toy import ChainTask
+from world_models.simulator import Simulator
 
 NOTHING = NoLearner(gymnasium.spaces.Discrete(3))
 
@@ -327,6 +332,53 @@ def test_ties():
     assert all(plans[0].action[0] == 1 for plans, _ in deepest)
 
 
+def test_the_deepest_of_the_best():
+    """Ways to walk: 3 steps, 5 steps, and, for a price, 9."""
+    lengths = [3, 5, 9]
+    begins = np.cumsum([1, *lengths])
+    after = np.minimum(np.arange(begins[-1]) + 1, begins[-1] - 1)[:, None].repeat(3, axis=1)
+    after[0] = begins[:3]
+    ends = np.isin(np.arange(begins[-1]), begins[1:] - 1)
+    rewards = np.zeros(after.shape)
+    rewards[0, 2] = -1.0
+    world = Tables(after, rewards, ends, np.arange(begins[-1], dtype=np.uint8)[:, None])
+
+    def actions(ties):
+        planner = IW(make_spec(3), 500, ties=ties)
+        return {int(decide(planner, world, [0], seed=s)[0][0].action[0]) for s in range(12)}
+
+    assert (actions("random"), actions("deepest")) == ({0, 1}, {1})
+    world.rewards[0, :2] = 1.0  # only where nothing pays does depth count
+    assert actions("deepest") == {0, 1}
+
+
+def test_rollouts_leave_what_others_have_solved(monkeypatch):
+    """No step is taken from a node that is solved, also if a rollout stands there."""
+    left, advance = [], iw.advance
+
+    def one_by_one(tree, kind, at, todo):
+        for k in range(len(at)):
+            left.append(at[k] > 0 and bool(tree.solved[at[k]]))
+            advance(tree, kind, at[k : k + 1], todo[k : k + 1])
+            assert todo[k, 0] < 0 or not tree.solved[todo[k, 0]]
+
+    monkeypatch.setattr(iw, "advance", one_by_one)
+    for seed in range(12):
+        decide(IW(make_spec(), 300, leaves=8), random_tables(seed), [0], 5)
+    assert any(left)
+
+
+def test_a_tree_is_carried_without_its_table(searched):
+    world, planner = random_tables(3), IW(make_spec(), 60)
+    state, carry = np.zeros((1, 1)), planner.init(1)
+    _, carry = planner.plan(world, NOTHING, state, carry, Noise(0, [0], 0))
+    assert searched[0].table.any()
+    (tree,) = carry.trees
+    assert tree is not None
+    assert tree.table.base is None  # no view of the whole one
+    assert tree.table.size == 0
+
+
 def test_what_diverges_ranks_last():
     world = corridor(6)
     world.rewards[2, 0] = np.nan
@@ -364,6 +416,34 @@ def test_features_of_screens(features):
     assert plan.action[0] == 1
     assert plan.value[0] == pytest.approx(0.995**10)
     assert set(asked) == {"screen"}
+
+
+def test_pairs_in_time_are_of_a_screen_and_the_one_before():
+    """The dot is back where it was, but comes from elsewhere than the first time."""
+    world = corridor(6)
+    dots = np.zeros((6, 210, 160), np.uint8)
+    for cell, row in enumerate([0, 3, 7, 3, 12, 12]):
+        dots[cell, 15 * row, 80] = 20
+    world.bytes = dots.reshape(6, -1)
+    world.after[:, 0] = np.arange(6)
+    world.features = lambda state, kind="screen": world.bytes[state[..., 0].astype(int)]
+    for features, value in [("bpros", 0.0), ("bprost", 1.0)]:
+        planner = IW(make_spec(2), 200, features=features, discount=1.0)
+        assert decide(planner, world, [0])[0][0].value[0] == value
+
+
+def test_features_that_a_task_does_not_have_are_refused():
+    planner = IW(make_spec(4), 100, features="basic")
+    for task, message in [
+        (games.make("breakout"), r"set task\.screen=true, or choose planner\.features=ram"),
+        (ChainTask(), r"those of Atari games, and this task is none: choose planner\.features=ram"),
+    ]:
+        observation, _ = task.reset(seed=0)
+        model = Simulator(task)
+        state = model.begin(observation, task)
+        with pytest.raises(UserError, match=message) as error:
+            planner.plan(model, NOTHING, state, planner.init(1), Noise(0, [0], 0))
+        assert "\n" not in str(error.value)
 
 
 CHANGES: dict[str, Any] = {

@@ -153,7 +153,7 @@ def test_optimizers_on_a_linear_quadratic_problem(optimizer, regret):
 @pytest.mark.parametrize("optimizer", SAMPLING)
 def test_the_nominal_is_always_a_candidate(optimizer):
     """So no plan is worth less than what was left of the last one."""
-    world, planner = World(rugged), make(optimizer, budget=150)
+    world, planner = World(rugged), make(optimizer, budget=150, reach=1)
     state = np.random.default_rng(0).normal(size=(4, 3))
     carry = planner.init(4)
     for decision in range(12):
@@ -293,6 +293,13 @@ def test_every_option_of_the_planner_matters(key):
     assert before.shape != after.shape or not np.array_equal(before, after)
 
 
+def test_what_is_not_given_has_its_default():
+    for needs, default in [({"step": barren}, {"reach": 2}), ({"knots": 4}, {"spline": "linear"})]:
+        given = {"optimizer": "icem", "horizon": 0.5} | needs
+        nothing = dict.fromkeys(default)
+        np.testing.assert_array_equal(plan_with(given | nothing), plan_with(given | default))
+
+
 @pytest.mark.parametrize(
     ("optimizer", "options"),
     [
@@ -304,7 +311,7 @@ def test_every_option_of_the_planner_matters(key):
 )
 def test_options_that_an_optimizer_lacks_are_refused(optimizer, options):
     for key, value in options_of("planner/mpc.yaml").items():
-        if value is not None or key == "knots":
+        if value is not None or key in ("reach", "knots", "spline"):
             continue
         if key not in options:
             make(optimizer, 300, 0.5, 3, 1.0, **{key: 1})

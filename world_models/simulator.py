@@ -90,11 +90,10 @@ class Simulator:
         rows = np.ascontiguousarray(state.reshape(-1, state.shape[-1]))
         if kind is None:
             return self.simulation.observe(rows).reshape(*state.shape[:-1], -1)
-        settings = getattr(self.simulation, "settings", None)
-        if kind == "screen" and not getattr(settings, "screen", False):
+        if kind not in getattr(self.simulation, "kinds", ()):
             raise UserError(
-                "planner.features of screens need an Atari game whose states hold their screen:"
-                " set task.screen=true, or choose planner.features=ram"
+                f"features of the kind '{kind}' are those of Atari games, and this task is none:"
+                " choose planner.features=ram"
             )
         return self.simulation.observe(rows, kind).reshape(*state.shape[:-1], -1)
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from suites.errors import UserError
 from suites.tasks.atari.dice import mix
 from suites.tasks.atari.emulator import KEY, LIVES, RAM, Emulator, Settings
 
@@ -24,7 +25,10 @@ class AtariSimulation:
     Attributes:
       substeps: Emulator frames per decision.
       has_dice: Whether chance plays a part.
+      kinds: Of observations.
     """
+
+    kinds = ("ram", "lives", "screen")
 
     def __init__(self, settings: Settings, n: int = 1, threads: int = 1):
         self.settings, self.threads = settings, threads
@@ -66,11 +70,17 @@ class AtariSimulation:
 
         `lives` are those left [N, 1], 0 in games without; `screen` is [N, 33600] in most games, and
         there only if the settings ask for it.
+
+        Raises:
+          UserError: for the screen, where they do not.
         """
         if kind in ("ram", "lives"):
             return rows[:, RAM if kind == "ram" else LIVES].copy()
-        assert kind == "screen"
-        assert self.settings.screen
+        if not self.settings.screen:
+            raise UserError(
+                "planner.features of screens need states that hold their screen: set"
+                " task.screen=true, or choose planner.features=ram"
+            )
         height, width = self.emulators[0].screen_shape
         return rows[:, -height * width :].copy()
 
