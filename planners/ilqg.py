@@ -160,7 +160,7 @@ class ILQG(RecedingHorizon):
     ):
         super().__init__(spec, "ilqg", horizon, single, min_steps, max_steps, discount, latency)
         for key, value in options.items():
-            if value is not None and key not in ("spline", "reach"):
+            if value is not None:
                 raise ValueError(
                     f"planner.{key}: optimizer ilqg has no such option; it has iterations, alphas"
                 )
