@@ -12,7 +12,7 @@ import numpy as np
 from planners.horizon import Carry, RecedingHorizon, move_on, split_budget
 from planners.interface import Plan, Prior, State, WorldModel
 from planners.noise import Noise
-from planners.sampling import begin, make_optimizer, ranking, take
+from planners.sampling import begin, is_flat, make_optimizer, ranking, take
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class DiscreteMPC(RecedingHorizon):
             rolled = model.rollout(state, candidates + self.start)
             scores = self.returns(model, prior, *rolled)
             chances = optimizer.refit(chances, candidates, scores)
-            found.note(candidates, scores, self.keep)
+            found.note(candidates, scores, self.keep, is_flat(scores))
             drawn = candidates[:, -1] if iteration == 0 else drawn  # from what is still wide
             elites = found.pool[:, : self.keep]
             known = np.concatenate([chances.argmax(axis=-1)[:, None], elites], axis=1)

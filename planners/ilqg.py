@@ -135,8 +135,7 @@ class ILQG(RecedingHorizon):
       budget: Simulated control steps per decision and environment, at most.
       iterations: At most so many per decision; None: 2.
       alphas: Step sizes in a line search; None: 8.
-      options: What other optimizers of `planner=mpc` have: None here. The spline and
-        `reach` play no part.
+      options: What other optimizers of `planner=mpc` have: None here.
       The rest as in `RecedingHorizon`.
 
     Raises:

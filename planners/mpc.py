@@ -10,10 +10,11 @@ from planners.horizon import Carry, RecedingHorizon, move_on, split_budget
 from planners.ilqg import ILQG
 from planners.interface import Plan, Planner, Prior, State, WorldModel
 from planners.noise import Noise
-from planners.sampling import SAMPLING, Found, Gaussian, begin, make_optimizer
+from planners.sampling import SAMPLING, Found, Gaussian, begin, is_flat, make_optimizer
 from planners.splines import KINDS, weights
 
 BOLD = 3.0  # deviations of bold samples, in those of the others
+PIECE = 0.1  # seconds, after which motion is looked at
 FEW = 2  # actuators, up to which breadth serves better than refinement
 
 
@@ -24,12 +25,12 @@ class Search:
     Attributes:
       gaussian: What samples are drawn from.
       found: The best candidates.
-      drawn: The last sample [B, T, A].
+      far: Whether it looks over the whole reach.
     """
 
     gaussian: Gaussian
     found: Found
-    drawn: np.ndarray
+    far: bool
 
     def rows(self, which: np.ndarray) -> "Search":
         """The search in some of the environments."""
@@ -37,7 +38,7 @@ class Search:
             self.gaussian, mean=self.gaussian.mean[which], std=self.gaussian.std[which]
         )
         found = Found(*(part[which] for part in vars(self.found).values()))
-        return Search(gaussian, found, self.drawn[which])
+        return Search(gaussian, found, self.far)
 
 
 class MPC(RecedingHorizon):
@@ -46,8 +47,8 @@ class MPC(RecedingHorizon):
     The first iteration looks one horizon ahead. Where all of its candidates score the same (a
     sparse reward, out of sight), the other iterations look `reach` horizons ahead with bold
     samples: slow, and so wide that the bounds of the action cut them to bang-bang. Where that is
-    flat too, a sample becomes the plan and is carried through: there is nothing to follow but
-    chance, and chance gets somewhere only if it persists.
+    flat too, candidates are ranked by their motion instead of their reward: what moves most has the
+    most energy, and gets to where a reward may be.
 
     With up to two actuators the noise spreads from white, and the optimizer takes half of its usual
     iterations, which leaves more candidates to each; with more, where a burst of white noise does
@@ -100,6 +101,7 @@ class MPC(RecedingHorizon):
         self.keep = min(self.optimizer.keep, min(self.populations) // reach)
         knots = min(knots or self.horizon, self.horizon)
         self.reach, self.far = reach, reach * self.horizon
+        self.piece = max(1, round(PIECE / spec.control_dt))
         self.splines = {
             steps: weights(steps, knots * steps // self.horizon, spline)
             for steps in (self.horizon, self.far)
@@ -126,7 +128,7 @@ class MPC(RecedingHorizon):
             search = near.rows(which)
             if flat and self.populations[1:]:
                 far = carry.nominal[which]
-                search = self._begin(far, far[:, None][:, :0], bold=True)
+                search = self._begin(far, far[:, None][:, :0], far=True)
             for population in self.populations[1:]:
                 self._iterate(
                     search,
@@ -140,14 +142,10 @@ class MPC(RecedingHorizon):
             best = found.best if self.optimizer.executes == "best" else search.gaussian.mean
             held = planned[which] <= horizon
             seen = best.shape[1]
-            # Lost: nothing scores. Follow a sample until it is used up, then draw another.
-            lost = found.flat[:, None, None]
-            best = np.where(lost & held[:, None, None], search.drawn, best)
-            best = np.where(lost & ~held[:, None, None], nominal[which, :seen], best)
             tail = np.where(held[:, None, None], best[:, -1:], nominal[which, seen:])
-            planned[which] = np.where(found.flat & ~held, planned[which], seen)
+            planned[which] = np.where(held, seen, planned[which])
             nominal[which] = np.concatenate([best, tail], axis=1)
-            score[which] = found.score
+            score[which] = np.where(found.flat, near.found.score[which], found.score)
             elites[which] = found.pool[:, : self.keep, :horizon]
         flat = float(np.mean(near.found.flat))
         plan = Plan(nominal[:, 0], nominal[:, :horizon], score, {"flat": flat})
@@ -155,11 +153,11 @@ class MPC(RecedingHorizon):
         nominal, elites = move_on(nominal, steps, axis=-2), move_on(elites, steps, axis=-2)
         return plan, Carry(nominal, elites, planned - steps)
 
-    def _begin(self, nominal: np.ndarray, elites: np.ndarray, bold: bool = False) -> Search:
-        sigma = self.optimizer.sigma * (BOLD if bold else 1.0)
+    def _begin(self, nominal: np.ndarray, elites: np.ndarray, far: bool = False) -> Search:
+        sigma = self.optimizer.sigma * (BOLD if far else 1.0)
         std = np.broadcast_to(sigma * self.half_range, nominal.shape)
-        gaussian = Gaussian(nominal, std, self.optimizer.beta if bold else self.whitest)
-        return Search(gaussian, begin(nominal, elites), nominal)
+        gaussian = Gaussian(nominal, std, self.optimizer.beta if far else self.whitest)
+        return Search(gaussian, begin(nominal, elites), far)
 
     def _iterate(
         self,
@@ -178,10 +176,47 @@ class MPC(RecedingHorizon):
         fresh = optimizer.sample(gaussian, noise, population - known.shape[1], spline)
         candidates = np.clip(np.concatenate([known, fresh], axis=1), self.low, self.high)
         candidates[:, :, : self.committed] = search.found.best[:, None, : self.committed]
-        scores = self.returns(model, prior, *model.rollout(state, candidates))
+        moved = None
+        if search.far:
+            *rolled, moved = self._roll_out_in_pieces(model, state, candidates)
+        else:
+            rolled = model.rollout(state, candidates)
+        scores = self.returns(model, prior, *rolled)
+        flat, found = is_flat(scores), search.found
+        if moved is not None:
+            lost = found.flat & flat
+            found.score = np.where(found.flat & ~flat, -np.inf, found.score)  # motion so far
+            scores = np.where(lost[:, None], moved, scores)
         search.gaussian = optimizer.refit(gaussian, candidates, scores)
-        search.found.note(candidates, scores, self.keep)
-        search.drawn = candidates[:, -1]
+        found.note(candidates, scores, self.keep, flat)
+
+    def _roll_out_in_pieces(
+        self, model: WorldModel, state: State, candidates: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, State, np.ndarray]:
+        """As `model.rollout` of candidates [B, N, T, A], and how far each of them moves [B, N].
+
+        That is the length of the way through the features from piece to piece, in their standard
+        deviations over all candidates.
+        """
+        batch, n, steps, size = candidates.shape
+        state = model.select(state, np.repeat(np.arange(batch), n))
+        rewards, continuation = np.empty((batch * n, steps)), np.empty((batch * n, steps))
+        alive, places = np.ones((batch * n, 1)), [model.features(state)]
+        for start in range(0, steps, self.piece):
+            piece = slice(start, start + self.piece)
+            plans = candidates[:, :, piece].reshape(batch * n, 1, -1, size)
+            paid, goes_on, last = model.rollout(state, plans)
+            rewards[:, piece] = np.where(alive > 0, paid[:, 0], 0.0)
+            continuation[:, piece] = alive * goes_on[:, 0]
+            alive, state = continuation[:, piece][:, -1:], last[:, 0]
+            places.append(model.features(state))
+        way = np.stack(places, axis=1).reshape(batch, n, len(places), -1)
+        spread = way.std(axis=(1, 2), keepdims=True)
+        pieces = np.diff(way, axis=2) / np.where(spread > 0, spread, 1.0)
+        moved = np.linalg.norm(pieces, axis=-1).sum(axis=-1)
+        shape = batch, n, steps
+        last = state.reshape(batch, n, -1)
+        return rewards.reshape(shape), continuation.reshape(shape), last, moved
 
 
 def make_planner(spec: Any, optimizer: str, **options: Any) -> Planner:

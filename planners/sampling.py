@@ -64,7 +64,7 @@ class Found:
     score: np.ndarray
     flat: np.ndarray
 
-    def note(self, candidates: np.ndarray, scores: np.ndarray, keep: int) -> None:
+    def note(self, candidates: np.ndarray, scores: np.ndarray, keep: int, flat: np.ndarray) -> None:
         """Take note of an iteration's candidates [B, N, T], scores [B, N]; `keep` stay a pool."""
         order = ranking(scores)[:, : max(keep, 1)]
         self.pool = take(candidates, order)
@@ -72,8 +72,15 @@ class Found:
         better = (top > self.score).reshape(-1, *[1] * (self.best.ndim - 1))
         self.best = np.where(better, self.pool[:, 0], self.best)
         self.score = np.maximum(top, self.score)
-        # Where nothing is finite there is no landscape, and the nominal stays.
-        self.flat &= (np.isfinite(scores) & (scores == scores[:, :1])).all(axis=1)
+        self.flat &= flat
+
+
+def is_flat(scores: np.ndarray) -> np.ndarray:
+    """Whether scores [B, N] are one and the same finite number [B].
+
+    Where nothing is finite there is no landscape, and the nominal stays.
+    """
+    return (np.isfinite(scores) & (scores == scores[:, :1])).all(axis=1)
 
 
 def begin(nominal: np.ndarray, pool: np.ndarray) -> Found:
