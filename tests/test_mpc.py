@@ -20,6 +20,7 @@ from worlds import (
     play,
     pushes,
     rugged,
+    stuck,
 )
 
 from planners.mpc import MPC, make_planner
@@ -362,31 +363,71 @@ def test_a_far_search_finds_what_lies_beyond_the_horizon(optimizer):
 
 
 def test_far_samples_are_bold():
-    world = World(barren)
-    play(make("icem", 1500, reach=3), world, np.zeros((2, 1)), 1)
+    world, planner = World(barren), make("icem", 1500, reach=3)
+    assert isinstance(planner, MPC)
+    play(planner, world, np.zeros((2, 1)), 1)
     near, *far = world.rolled
     assert near.shape[2] == 5
-    assert all(plans.shape[2] == 15 for plans in far)
+    first = far[: -(-15 // planner.piece)]  # before a refit
+    assert sum(plans.shape[2] for plans in first) == 15
 
     def at_bounds(plans):
         return (np.abs(plans) == 1).mean()
 
-    assert at_bounds(far[0]) > 0.6 > 0.4 > at_bounds(near)
+    assert at_bounds(np.concatenate(first, axis=2)) > 0.6 > 0.4 > at_bounds(near)
+
+
+@pytest.mark.parametrize("optimizer", EXECUTES_BEST)
+def test_a_lost_planner_moves(optimizer):
+    """Where nothing pays, what moves most is executed; full to either side moves most."""
+    for plan in play(make(optimizer, 3000, reach=2), World(barren), np.zeros((2, 1)), 6)[2:]:
+        assert plan.statistics["flat"] == 1
+        assert (plan.value == 0).all()
+        assert np.abs(plan.actions[..., 0]).mean() > 0.9  # the others move nothing
+    for plan in play(make(optimizer, 3000, reach=2), World(stuck), np.zeros((2, 1)), 2):
+        assert (plan.actions == 0).all()  # the nominal: nothing moves
 
 
 @pytest.mark.parametrize("optimizer", SAMPLING)
-def test_a_lost_planner_follows_one_sample_until_it_is_used_up(optimizer):
-    planner = make(optimizer, reach=3)  # of 15 control steps, of which the last plan needs 5
-    carry, state, followed = planner.init(2), np.zeros((2, 1)), []
-    first = carry
-    for decision in range(11):
-        plan, carry = planner.plan(World(barren), NOTHING, state, carry, Noise(0, [0, 1], decision))
-        first = carry if decision == 0 else first
-        followed.append(plan.action)
-    for decision in range(1, 10):
-        np.testing.assert_array_equal(followed[decision], first.nominal[:, decision - 1])
-    assert np.abs(first.nominal).max() > 0
-    assert not (followed[10] == first.nominal[:, 9]).all(axis=1).any()
+def test_what_pays_is_worth_more_than_motion(optimizer):
+    """A far candidate that finds a reward wins, however far the others move."""
+    state = np.zeros((6, 1))
+    (plan,) = play(make(optimizer, 6000, reach=2), World(pushes(8)), state, 1)
+    assert plan.statistics["flat"] == 1
+    assert (plan.value > 0).all()
+
+
+class Ends(World):
+    """After |x| > 1 the episode is over; a rollout that begins there pays again, as it can't know.
+
+    Only whoever splits a rollout can tell.
+    """
+
+    def rollout(self, state, plans):
+        rewards, continuation, last = super().rollout(state, plans)
+        x = state[:, None, None, 0] + 0.4 * np.cumsum(plans[..., 0], axis=2)
+        before = np.concatenate([np.zeros_like(x[..., :1]), x[..., :-1]], axis=-1)
+        over = np.maximum.accumulate(np.abs(x) > 1, axis=2)
+        begun_over = np.maximum.accumulate(np.abs(before) > 1, axis=2)
+        return np.where(begun_over, 0.0, rewards), np.where(over, 0.0, continuation), last
+
+
+def test_a_rollout_in_pieces_is_that_rollout():
+    planner: Any = make("icem", 3000, reach=2)
+    world, state = Ends(rugged), np.array([[0.1], [-0.3]])
+    plans = np.random.default_rng(0).uniform(-1, 1, (2, 7, 10, 1))
+    planner.piece = 3  # the last one is shorter
+    rewards, continuation, last, moved = planner._roll_out_in_pieces(world, state, plans)
+    whole = world.rollout(state, plans)
+    assert 0 < (continuation == 0).mean() < 1
+    np.testing.assert_allclose(rewards, whole[0], rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(continuation, whole[1])
+    np.testing.assert_allclose(last, whole[2], rtol=0, atol=1e-12)
+    at = [0, 3, 6, 9, 10]
+    x = state[:, None, None, 0] + 0.4 * np.cumsum(plans[..., 0], axis=2)
+    x = np.concatenate([np.broadcast_to(state[:, None], (2, 7, 1)), x], axis=2)[..., at]
+    way = np.abs(np.diff(x, axis=2)).sum(axis=2) / x.std(axis=(1, 2))[:, None]
+    np.testing.assert_allclose(moved, way)
 
 
 @pytest.mark.parametrize(

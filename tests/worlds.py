@@ -70,6 +70,12 @@ def pushes(needed):
 
 
 def barren(x, u):
+    """Moves, and never pays."""
+    return x + 0.1 * u[..., : x.shape[-1]], np.zeros(x.shape[:-1])
+
+
+def stuck(x, u):
+    """Neither moves nor pays."""
     return x, np.zeros(x.shape[:-1])
 
 
