@@ -39,7 +39,7 @@ _random = np.random.default_rng(0)
 REWARDS = _random.normal(size=(SIZE, ACTIONS))
 LOGITS = _random.normal(size=(SIZE, ACTIONS))
 VALUES = _random.normal(size=SIZE)
-SUCCESSORS = (5 * np.arange(SIZE)[:, None, None] + np.arange(ACTIONS)[:, None] + 1) % SIZE
+SUCCESSORS = (5 * np.arange(SIZE)[:, None] + np.arange(ACTIONS) + 1) % SIZE
 GOING = np.ones(10_000)
 
 
@@ -65,8 +65,8 @@ class Table:
 
     def step(self, state: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, ...]:
         """Next states [M, 1], rewards [M], continuation [M]."""
-        which = state[:, 0], action
-        return SUCCESSORS[which], REWARDS[which], GOING[: len(state)]
+        which = ACTIONS * state[:, 0] + action
+        return SUCCESSORS.take(which)[:, None], REWARDS.take(which), GOING[: len(state)]
 
     def features(self, state: np.ndarray) -> np.ndarray:
         """The states."""
@@ -74,11 +74,11 @@ class Table:
 
     def value(self, features: np.ndarray) -> np.ndarray:
         """[M]."""
-        return VALUES[features[:, 0]]
+        return VALUES.take(features[:, 0])
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """[M, A]."""
-        return LOGITS[features[:, 0]]
+        return LOGITS.take(features[:, 0], axis=0)
 
 
 def our_search(search: str, batch: int, simulations: int, leaves: int) -> Callable[[], int]:
