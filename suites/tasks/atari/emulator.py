@@ -250,7 +250,7 @@ class Emulator:
     def step(self, action: int) -> float:
         """The reward of a decision; after the end of an episode nothing happens any more.
 
-        Sticky actions are those of Machado et al. 2018, section 5.3, as ALE implements them: at
+        Sticky actions are those of Machado et al. 2018, as ALE implements them: at
         each frame the action that was executed last goes on with probability `sticky`. The dice
         are thrown here, since ALE's own can't be told apart from its state.
         """
