@@ -30,6 +30,19 @@ class WorldModel(Protocol):
         ...
 
 
+class TraceModel(WorldModel, Protocol):
+    """A world model that tells what its rollouts come by."""
+
+    def trace(
+        self, state: State, plans: np.ndarray, every: int
+    ) -> tuple[np.ndarray, np.ndarray, State, np.ndarray]:
+        """As `rollout`, and the features [B, K, P, F] on the way.
+
+        At its beginning, then after each `every` steps, and at its end.
+        """
+        ...
+
+
 class StepModel(WorldModel, Protocol):
     """A world model that a tree can be searched in."""
 

@@ -8,13 +8,13 @@ import numpy as np
 from planners.categorical import CATEGORICAL, DiscreteMPC
 from planners.horizon import Carry, RecedingHorizon, move_on, split_budget
 from planners.ilqg import ILQG
-from planners.interface import Plan, Planner, Prior, State, WorldModel
+from planners.interface import Plan, Planner, Prior, State, TraceModel
 from planners.noise import Noise
 from planners.sampling import SAMPLING, Found, Gaussian, begin, is_flat, make_optimizer
 from planners.splines import KINDS, weights
 
 BOLD = 3.0  # deviations of bold samples, in those of the others
-PIECE = 0.1  # seconds, after which motion is looked at
+PIECE = 0.1  # seconds, after each of which motion is looked at
 FEW = 2  # actuators, up to which breadth serves better than refinement
 
 
@@ -112,7 +112,7 @@ class MPC(RecedingHorizon):
         return Carry(nominal, nominal[:, None, : self.horizon][:, :0], np.zeros(batch, int))
 
     def plan(
-        self, model: WorldModel, prior: Prior, state: State, carry: Carry, noise: Noise
+        self, model: TraceModel, prior: Prior, state: State, carry: Carry, noise: Noise
     ) -> tuple[Plan, Carry]:
         """Decide in `state` ([B] environments). The nominal is the first candidate throughout."""
         batch, horizon = len(carry.nominal), self.horizon
@@ -162,7 +162,7 @@ class MPC(RecedingHorizon):
     def _iterate(
         self,
         search: Search,
-        model: WorldModel,
+        model: TraceModel,
         prior: Prior,
         state: State,
         noise: Noise,
@@ -176,47 +176,29 @@ class MPC(RecedingHorizon):
         fresh = optimizer.sample(gaussian, noise, population - known.shape[1], spline)
         candidates = np.clip(np.concatenate([known, fresh], axis=1), self.low, self.high)
         candidates[:, :, : self.committed] = search.found.best[:, None, : self.committed]
-        moved = None
+        found, way = search.found, None
         if search.far:
-            *rolled, moved = self._roll_out_in_pieces(model, state, candidates)
+            *rolled, way = model.trace(state, candidates, self.piece)
         else:
             rolled = model.rollout(state, candidates)
         scores = self.returns(model, prior, *rolled)
-        flat, found = is_flat(scores), search.found
-        if moved is not None:
+        flat = is_flat(scores)
+        if way is not None:
             lost = found.flat & flat
-            found.score = np.where(found.flat & ~flat, -np.inf, found.score)  # motion so far
-            scores = np.where(lost[:, None], moved, scores)
+            found.score = np.where(found.flat & ~flat, -np.inf, found.score)  # was of motion
+            scores = np.where(lost[:, None], motion(way), scores)
         search.gaussian = optimizer.refit(gaussian, candidates, scores)
         found.note(candidates, scores, self.keep, flat)
 
-    def _roll_out_in_pieces(
-        self, model: WorldModel, state: State, candidates: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, State, np.ndarray]:
-        """As `model.rollout` of candidates [B, N, T, A], and how far each of them moves [B, N].
 
-        That is the length of the way through the features from piece to piece, in their standard
-        deviations over all candidates.
-        """
-        batch, n, steps, size = candidates.shape
-        state = model.select(state, np.repeat(np.arange(batch), n))
-        rewards, continuation = np.empty((batch * n, steps)), np.empty((batch * n, steps))
-        alive, places = np.ones((batch * n, 1)), [model.features(state)]
-        for start in range(0, steps, self.piece):
-            piece = slice(start, start + self.piece)
-            plans = candidates[:, :, piece].reshape(batch * n, 1, -1, size)
-            paid, goes_on, last = model.rollout(state, plans)
-            rewards[:, piece] = np.where(alive > 0, paid[:, 0], 0.0)
-            continuation[:, piece] = alive * goes_on[:, 0]
-            alive, state = continuation[:, piece][:, -1:], last[:, 0]
-            places.append(model.features(state))
-        way = np.stack(places, axis=1).reshape(batch, n, len(places), -1)
-        spread = way.std(axis=(1, 2), keepdims=True)
-        pieces = np.diff(way, axis=2) / np.where(spread > 0, spread, 1.0)
-        moved = np.linalg.norm(pieces, axis=-1).sum(axis=-1)
-        shape = batch, n, steps
-        last = state.reshape(batch, n, -1)
-        return rewards.reshape(shape), continuation.reshape(shape), last, moved
+def motion(way: np.ndarray) -> np.ndarray:
+    """How far candidates move [B, N]: the lengths of their ways [B, N, P, F] through features.
+
+    Each feature in its standard deviation over all candidates.
+    """
+    spread = way.std(axis=(1, 2), keepdims=True)
+    pieces = np.diff(way, axis=2) / np.where(spread > 0, spread, 1.0)
+    return np.linalg.norm(pieces, axis=-1).sum(axis=-1)
 
 
 def make_planner(spec: Any, optimizer: str, **options: Any) -> Planner:

@@ -23,11 +23,12 @@ from worlds import (
     stuck,
 )
 
-from planners.mpc import MPC, make_planner
+from planners.mpc import MPC, make_planner, motion
 from planners.noise import Noise
 from planners.sampling import SAMPLING
 from suites.evaluate import Agent, evaluate
 from suites.ledger import Meter
+from suites.tasks import registry
 from suites.tasks.control import suite_task
 from world_models.simulator import Simulator
 
@@ -363,18 +364,16 @@ def test_a_far_search_finds_what_lies_beyond_the_horizon(optimizer):
 
 
 def test_far_samples_are_bold():
-    world, planner = World(barren), make("icem", 1500, reach=3)
-    assert isinstance(planner, MPC)
-    play(planner, world, np.zeros((2, 1)), 1)
+    world = World(barren)
+    play(make("icem", 1500, reach=3), world, np.zeros((2, 1)), 1)
     near, *far = world.rolled
     assert near.shape[2] == 5
-    first = far[: -(-15 // planner.piece)]  # before a refit
-    assert sum(plans.shape[2] for plans in first) == 15
+    assert all(plans.shape[2] == 15 for plans in far)
 
     def at_bounds(plans):
         return (np.abs(plans) == 1).mean()
 
-    assert at_bounds(np.concatenate(first, axis=2)) > 0.6 > 0.4 > at_bounds(near)
+    assert at_bounds(far[0]) > 0.6 > 0.4 > at_bounds(near)
 
 
 @pytest.mark.parametrize("optimizer", EXECUTES_BEST)
@@ -397,37 +396,47 @@ def test_what_pays_is_worth_more_than_motion(optimizer):
     assert (plan.value > 0).all()
 
 
-class Ends(World):
-    """After |x| > 1 the episode is over; a rollout that begins there pays again, as it can't know.
-
-    Only whoever splits a rollout can tell.
-    """
-
-    def rollout(self, state, plans):
-        rewards, continuation, last = super().rollout(state, plans)
-        x = state[:, None, None, 0] + 0.4 * np.cumsum(plans[..., 0], axis=2)
-        before = np.concatenate([np.zeros_like(x[..., :1]), x[..., :-1]], axis=-1)
-        over = np.maximum.accumulate(np.abs(x) > 1, axis=2)
-        begun_over = np.maximum.accumulate(np.abs(before) > 1, axis=2)
-        return np.where(begun_over, 0.0, rewards), np.where(over, 0.0, continuation), last
+def test_motion_is_the_length_of_the_way():
+    way = np.zeros((2, 2, 3, 2))
+    way[0, 0, :, 0] = 0, 3, 0  # there and back
+    way[0, 1, :, 0] = 0, 1, 3
+    way[1] = 10 * way[0]  # in another unit
+    deviation = way[0, :, :, 0].std()
+    np.testing.assert_allclose(motion(way), [[6 / deviation, 3 / deviation]] * 2)
 
 
-def test_a_rollout_in_pieces_is_that_rollout():
-    planner: Any = make("icem", 3000, reach=2)
-    world, state = Ends(rugged), np.array([[0.1], [-0.3]])
-    plans = np.random.default_rng(0).uniform(-1, 1, (2, 7, 10, 1))
-    planner.piece = 3  # the last one is shorter
-    rewards, continuation, last, moved = planner._roll_out_in_pieces(world, state, plans)
-    whole = world.rollout(state, plans)
-    assert 0 < (continuation == 0).mean() < 1
-    np.testing.assert_allclose(rewards, whole[0], rtol=0, atol=1e-12)
+@pytest.mark.parametrize("name", ["cheetah-run", "cartpole-balance"])
+def test_a_trace_is_a_rollout_with_its_features(name):
+    task = suite_task(name, num_envs=2)
+    observation, _ = task.reset(seed=0)
+    model, other = Simulator(task), Simulator(task)
+    state = model.begin(observation, task)
+    size = task.facts.action_space.shape[0]
+    plans = np.random.default_rng(0).uniform(-1, 1, (2, 3, 40, size))
+    rewards, continuation, last, features = model.trace(state, plans, 15)
+    whole = other.rollout(state, plans)
+    np.testing.assert_array_equal(rewards, whole[0])
     np.testing.assert_array_equal(continuation, whole[1])
-    np.testing.assert_allclose(last, whole[2], rtol=0, atol=1e-12)
-    at = [0, 3, 6, 9, 10]
-    x = state[:, None, None, 0] + 0.4 * np.cumsum(plans[..., 0], axis=2)
-    x = np.concatenate([np.broadcast_to(state[:, None], (2, 7, 1)), x], axis=2)[..., at]
-    way = np.abs(np.diff(x, axis=2)).sum(axis=2) / x.std(axis=(1, 2))[:, None]
-    np.testing.assert_allclose(moved, way)
+    np.testing.assert_array_equal(last, whole[2])
+    assert model.sim_steps == other.sim_steps
+    assert features.shape[2] == 4
+    for k, steps in enumerate([0, 15, 30, 40]):
+        there = np.repeat(state[:, None], 3, axis=1)
+        if steps:
+            there = other.rollout(state, plans[:, :, :steps])[2]
+        np.testing.assert_array_equal(features[:, :, k], other.features(there))
+
+
+def test_nothing_is_paid_after_the_end_of_a_trace():
+    task = registry.make("toy-chain", num_envs=2)
+    observation, _ = task.reset(seed=0)
+    model = Simulator(task)
+    state = model.begin(observation, task)
+    plans = (np.random.default_rng(0).random((2, 50, 20)) < 0.8).astype(int)
+    whole = model.rollout(state, plans)
+    assert 0.2 < (whole[1][..., -1] == 0).mean() < 1  # the goal ends the episode
+    for found, expected in zip(model.trace(state, plans, 3)[:2], whole[:2], strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,13 @@ class World:
         stacked = np.stack(rewards, axis=2)
         return stacked, np.full(stacked.shape, self.continuation), x
 
+    def trace(self, state, plans, every):
+        x = np.repeat(state[:, None], plans.shape[1], axis=1)
+        times = range(every, plans.shape[2], every)
+        between = [World(self.step).rollout(state, plans[:, :, :t])[2] for t in times]
+        found = self.rollout(state, plans)
+        return *found, np.stack([x, *between, found[2]], axis=2)
+
     def select(self, state, which):
         self.selected += 1
         return state[which]

@@ -61,6 +61,12 @@ class Recorder:
         self.rollouts.append(Rollout(plans[0].copy(), found[0][0].copy()))
         return found
 
+    def trace(self, state: Any, plans: np.ndarray, every: int) -> tuple[np.ndarray, ...]:
+        """As the model's."""
+        found = self.model.trace(state, plans, every)
+        self.rollouts.append(Rollout(plans[0].copy(), found[0][0].copy()))
+        return found
+
     def feedback_rollout(self, *arguments: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
         """As the model's. What is noted are the actions after the feedback."""
         found = self.model.feedback_rollout(*arguments)
