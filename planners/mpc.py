@@ -14,8 +14,20 @@ from planners.sampling import SAMPLING, Found, Gaussian, begin, is_flat, make_op
 from planners.splines import KINDS, weights
 
 BOLD = 3.0  # deviations of bold samples, in those of the others
-PIECE = 0.1  # seconds, after each of which motion is looked at
+PIECE = 0.1  # seconds, after each of which a place on the way is looked at
+MEMORY = 1000  # decisions
 FEW = 2  # actuators, up to which breadth serves better than refinement
+
+
+@dataclass
+class Explorer(Carry):
+    """A warm start that knows where the episode has been.
+
+    Attributes:
+      seen: Features [B, M, F] of the states of the last decisions; None before the first.
+    """
+
+    seen: np.ndarray | None = None
 
 
 @dataclass
@@ -25,12 +37,12 @@ class Search:
     Attributes:
       gaussian: What samples are drawn from.
       found: The best candidates.
-      far: Whether it looks over the whole reach.
+      seen: Of a far search, which looks over the whole reach: see `Explorer`.
     """
 
     gaussian: Gaussian
     found: Found
-    far: bool
+    seen: np.ndarray | None = None
 
     def rows(self, which: np.ndarray) -> "Search":
         """The search in some of the environments."""
@@ -38,7 +50,7 @@ class Search:
             self.gaussian, mean=self.gaussian.mean[which], std=self.gaussian.std[which]
         )
         found = Found(*(part[which] for part in vars(self.found).values()))
-        return Search(gaussian, found, self.far)
+        return Search(gaussian, found)
 
 
 class MPC(RecedingHorizon):
@@ -47,8 +59,8 @@ class MPC(RecedingHorizon):
     The first iteration looks one horizon ahead. Where all of its candidates score the same (a
     sparse reward, out of sight), the other iterations look `reach` horizons ahead with bold
     samples: slow, and so wide that the bounds of the action cut them to bang-bang. Where that is
-    flat too, candidates are ranked by their motion instead of their reward: what moves most has the
-    most energy, and gets to where a reward may be.
+    flat too, candidates are ranked by how new their ways are, instead of by their reward: far from
+    what this episode has seen.
 
     With up to two actuators the noise spreads from white, and the optimizer takes half of its usual
     iterations, which leaves more candidates to each; with more, where a burst of white noise does
@@ -107,15 +119,17 @@ class MPC(RecedingHorizon):
             for steps in (self.horizon, self.far)
         }
 
-    def init(self, batch: int) -> Carry:
+    def init(self, batch: int) -> Explorer:
         nominal = np.tile(self.middle, (batch, self.far, 1))
-        return Carry(nominal, nominal[:, None, : self.horizon][:, :0], np.zeros(batch, int))
+        return Explorer(nominal, nominal[:, None, : self.horizon][:, :0], np.zeros(batch, int))
 
     def plan(
-        self, model: TraceModel, prior: Prior, state: State, carry: Carry, noise: Noise
-    ) -> tuple[Plan, Carry]:
+        self, model: TraceModel, prior: Prior, state: State, carry: Explorer, noise: Noise
+    ) -> tuple[Plan, Explorer]:
         """Decide in `state` ([B] environments). The nominal is the first candidate throughout."""
         batch, horizon = len(carry.nominal), self.horizon
+        here = model.features(state)[:, None]
+        seen = here if carry.seen is None else np.concatenate([carry.seen, here], axis=1)
         near = self._begin(carry.nominal[:, :horizon], carry.elites)
         self._iterate(near, model, prior, state, noise, self.populations[0])
         nominal, planned = carry.nominal.copy(), np.maximum(carry.planned, horizon)
@@ -128,7 +142,7 @@ class MPC(RecedingHorizon):
             search = near.rows(which)
             if flat and self.populations[1:]:
                 far = carry.nominal[which]
-                search = self._begin(far, far[:, None][:, :0], far=True)
+                search = self._begin(far, far[:, None][:, :0], seen[which])
             for population in self.populations[1:]:
                 self._iterate(
                     search,
@@ -141,9 +155,9 @@ class MPC(RecedingHorizon):
             found = search.found
             best = found.best if self.optimizer.executes == "best" else search.gaussian.mean
             held = planned[which] <= horizon
-            seen = best.shape[1]
-            tail = np.where(held[:, None, None], best[:, -1:], nominal[which, seen:])
-            planned[which] = np.where(held, seen, planned[which])
+            length = best.shape[1]
+            tail = np.where(held[:, None, None], best[:, -1:], nominal[which, length:])
+            planned[which] = np.where(held, length, planned[which])
             nominal[which] = np.concatenate([best, tail], axis=1)
             score[which] = np.where(found.flat, near.found.score[which], found.score)
             elites[which] = found.pool[:, : self.keep, :horizon]
@@ -151,13 +165,16 @@ class MPC(RecedingHorizon):
         plan = Plan(nominal[:, 0], nominal[:, :horizon], score, {"flat": flat})
         steps = self.plan_every
         nominal, elites = move_on(nominal, steps, axis=-2), move_on(elites, steps, axis=-2)
-        return plan, Carry(nominal, elites, planned - steps)
+        return plan, Explorer(nominal, elites, planned - steps, seen[:, -MEMORY:])
 
-    def _begin(self, nominal: np.ndarray, elites: np.ndarray, far: bool = False) -> Search:
+    def _begin(
+        self, nominal: np.ndarray, elites: np.ndarray, seen: np.ndarray | None = None
+    ) -> Search:
+        far = seen is not None
         sigma = self.optimizer.sigma * (BOLD if far else 1.0)
         std = np.broadcast_to(sigma * self.half_range, nominal.shape)
         gaussian = Gaussian(nominal, std, self.optimizer.beta if far else self.whitest)
-        return Search(gaussian, begin(nominal, elites), far)
+        return Search(gaussian, begin(nominal, elites), seen)
 
     def _iterate(
         self,
@@ -176,29 +193,36 @@ class MPC(RecedingHorizon):
         fresh = optimizer.sample(gaussian, noise, population - known.shape[1], spline)
         candidates = np.clip(np.concatenate([known, fresh], axis=1), self.low, self.high)
         candidates[:, :, : self.committed] = search.found.best[:, None, : self.committed]
-        found, way = search.found, None
-        if search.far:
-            *rolled, way = model.trace(state, candidates, self.piece)
+        found = search.found
+        if search.seen is None:
+            scores = self.returns(model, prior, *model.rollout(state, candidates))
+            flat = is_flat(scores)
         else:
-            rolled = model.rollout(state, candidates)
-        scores = self.returns(model, prior, *rolled)
-        flat = is_flat(scores)
-        if way is not None:
+            *rolled, way = model.trace(state, candidates, self.piece)
+            scores = self.returns(model, prior, *rolled)
+            flat = is_flat(scores)
             lost = found.flat & flat
-            found.score = np.where(found.flat & ~flat, -np.inf, found.score)  # was of motion
-            scores = np.where(lost[:, None], motion(way), scores)
+            found.score = np.where(found.flat & ~flat, -np.inf, found.score)  # was newness
+            scores = np.where(lost[:, None], newness(way, search.seen), scores)
         search.gaussian = optimizer.refit(gaussian, candidates, scores)
         found.note(candidates, scores, self.keep, flat)
 
 
-def motion(way: np.ndarray) -> np.ndarray:
-    """How far candidates move [B, N]: the lengths of their ways [B, N, P, F] through features.
+def newness(way: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """How new the ways of candidates are [B, N]: of ways [B, N, P, F] and what was seen [B, M, F].
 
-    Each feature in its standard deviation over all candidates.
+    The distances of a way's places from the nearest place that was seen, summed up; each feature in
+    its standard deviation over all of these.
     """
-    spread = way.std(axis=(1, 2), keepdims=True)
-    pieces = np.diff(way, axis=2) / np.where(spread > 0, spread, 1.0)
-    return np.linalg.norm(pieces, axis=-1).sum(axis=-1)
+    batch, candidates, places, size = way.shape
+    way = way.reshape(batch, -1, size)
+    spread = np.concatenate([way, seen], axis=1).std(axis=1, keepdims=True)
+    spread = np.where(spread > 0, spread, 1.0)
+    way, seen = way / spread, seen / spread
+    squares = (way**2).sum(axis=-1)[:, :, None] + (seen**2).sum(axis=-1)[:, None]
+    squares -= 2 * way @ seen.swapaxes(1, 2)
+    nearest = np.sqrt(np.maximum(squares.min(axis=-1), 0.0))
+    return nearest.reshape(batch, candidates, places).sum(axis=-1)
 
 
 def make_planner(spec: Any, optimizer: str, **options: Any) -> Planner:

@@ -23,7 +23,7 @@ from worlds import (
     stuck,
 )
 
-from planners.mpc import MPC, make_planner, motion
+from planners.mpc import MPC, make_planner, newness
 from planners.noise import Noise
 from planners.sampling import SAMPLING
 from suites.evaluate import Agent, evaluate
@@ -377,32 +377,42 @@ def test_far_samples_are_bold():
 
 
 @pytest.mark.parametrize("optimizer", EXECUTES_BEST)
-def test_a_lost_planner_moves(optimizer):
-    """Where nothing pays, what moves most is executed; full to either side moves most."""
-    for plan in play(make(optimizer, 3000, reach=2), World(barren), np.zeros((2, 1)), 6)[2:]:
+def test_a_lost_planner_goes_where_it_has_not_been(optimizer):
+    """Nothing pays, on an axis: on and on to the side that was begun with."""
+    world, x, where = World(barren), np.zeros((2, 1)), []
+    planner = make(optimizer, 3000, reach=2)
+    carry = planner.init(2)
+    for decision in range(20):
+        plan, carry = planner.plan(world, NOTHING, x, carry, Noise(0, [0, 1], decision))
         assert plan.statistics["flat"] == 1
         assert (plan.value == 0).all()
-        assert np.abs(plan.actions[..., 0]).mean() > 0.9  # the others move nothing
-    for plan in play(make(optimizer, 3000, reach=2), World(stuck), np.zeros((2, 1)), 2):
-        assert (plan.actions == 0).all()  # the nominal: nothing moves
+        x = x + 0.1 * plan.action[:, :1]
+        where.append(x[:, 0])
+    assert (np.abs(x) > 1.8).all()  # of 2
+    plan = play(make(optimizer, 3000, reach=2), World(stuck), np.zeros((2, 1)), 2)[-1]
+    assert (plan.actions == 0).all()  # the nominal: nothing leads anywhere
 
 
 @pytest.mark.parametrize("optimizer", SAMPLING)
-def test_what_pays_is_worth_more_than_motion(optimizer):
-    """A far candidate that finds a reward wins, however far the others move."""
+def test_what_pays_is_worth_more_than_what_is_new(optimizer):
+    """A far candidate that finds a reward wins, however far the others go."""
     state = np.zeros((6, 1))
     (plan,) = play(make(optimizer, 6000, reach=2), World(pushes(8)), state, 1)
     assert plan.statistics["flat"] == 1
     assert (plan.value > 0).all()
 
 
-def test_motion_is_the_length_of_the_way():
-    way = np.zeros((2, 2, 3, 2))
-    way[0, 0, :, 0] = 0, 3, 0  # there and back
-    way[0, 1, :, 0] = 0, 1, 3
-    way[1] = 10 * way[0]  # in another unit
-    deviation = way[0, :, :, 0].std()
-    np.testing.assert_allclose(motion(way), [[6 / deviation, 3 / deviation]] * 2)
+def test_newness_is_the_distance_from_what_was_seen():
+    random = np.random.default_rng(0)
+    way, seen = random.normal(size=(2, 3, 4, 2)), random.normal(size=(2, 5, 2))
+    way[1, ..., 0] *= 100  # another unit
+    for b, found in enumerate(newness(way, seen)):
+        spread = np.concatenate([way[b].reshape(-1, 2), seen[b]]).std(axis=0)
+        for k in range(3):
+            apart = [
+                np.linalg.norm((place - seen[b]) / spread, axis=1).min() for place in way[b, k]
+            ]
+            assert found[k] == pytest.approx(sum(apart))
 
 
 @pytest.mark.parametrize("name", ["cheetah-run", "cartpole-balance"])
