@@ -157,7 +157,7 @@ class MPC(RecedingHorizon):
             held = planned[which] <= horizon
             length = best.shape[1]
             tail = np.where(held[:, None, None], best[:, -1:], nominal[which, length:])
-            planned[which] = np.where(held, length, planned[which])
+            planned[which] = np.maximum(planned[which], length)
             nominal[which] = np.concatenate([best, tail], axis=1)
             score[which] = np.where(found.flat, near.found.score[which], found.score)
             elites[which] = found.pool[:, : self.keep, :horizon]
