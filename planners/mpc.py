@@ -215,10 +215,11 @@ def newness(way: np.ndarray, seen: np.ndarray) -> np.ndarray:
     its standard deviation over all of these.
     """
     batch, candidates, places, size = way.shape
-    way = way.reshape(batch, -1, size)
-    spread = np.concatenate([way, seen], axis=1).std(axis=1, keepdims=True)
-    spread = np.where(spread > 0, spread, 1.0)
-    way, seen = way / spread, seen / spread
+    every = np.concatenate([way.reshape(batch, -1, size), seen], axis=1)
+    spread = every.std(axis=1, keepdims=True)
+    rounding = 1e-9 * np.abs(every).max(axis=1, keepdims=True)
+    every = (every - every.mean(axis=1, keepdims=True)) / np.where(spread > rounding, spread, 1.0)
+    way, seen = np.split(every, [candidates * places], axis=1)
     squares = (way**2).sum(axis=-1)[:, :, None] + (seen**2).sum(axis=-1)[:, None]
     squares -= 2 * way @ seen.swapaxes(1, 2)
     nearest = np.sqrt(np.maximum(squares.min(axis=-1), 0.0))

@@ -406,6 +406,10 @@ def test_newness_is_the_distance_from_what_was_seen():
     random = np.random.default_rng(0)
     way, seen = random.normal(size=(2, 3, 4, 2)), random.normal(size=(2, 5, 2))
     way[1, ..., 0] *= 100  # another unit
+    constant = np.full((2, 3, 4, 1), 0.1), np.full((2, 5, 1), 0.1)  # deviates by rounding
+    more = (np.append(a, b, axis=-1) for a, b in zip((way, seen), constant, strict=True))
+    same = newness(*more)
+    np.testing.assert_allclose(same, newness(way, seen))
     for b, found in enumerate(newness(way, seen)):
         spread = np.concatenate([way[b].reshape(-1, 2), seen[b]]).std(axis=0)
         for k in range(3):
