@@ -105,7 +105,7 @@ class Study:
         text = self.report(rows)
         write_atomic(self.table, table.getvalue().encode())
         write_atomic(self.table.with_suffix(".md"), f"{text}\n".encode())
-        for page in (Path("README.md"), *Path("docs").glob("*.md")):
+        for page in (*Path().glob("README.md"), *Path("docs").glob("*.md")):
             was = page.read_text()
             if filled(was) != was:
                 write_atomic(page, filled(was).encode())

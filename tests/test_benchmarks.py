@@ -58,7 +58,9 @@ def test_a_study_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     Path("README.md").write_text("no table\n")
     Path("docs/toys.md").write_text("A\n<!-- results/toys/chain.md -->\nold\n<!-- end -->\nB\n")
     study.run(2, again=False)
-    assert capsys.readouterr().out.splitlines()[1:] == [f"toy-chain 1 {study.rows()[1]['score']}"]
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"toy-chain 1 {study.rows()[1]['score']:.1f}"
+    ]
     assert not list(study.folder(jobs[0]).glob("*/*/*/seed0"))  # its row was enough
     assert [row["seed"] for row in study.rows()] == [0, 1]
     assert "\n2 rows\n" in Path("docs/toys.md").read_text()

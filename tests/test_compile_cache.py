@@ -14,7 +14,11 @@ SHOWN = "import {module}, numba; print({module}.{kernel}._cache.cache_path)"
 
 def cache_path(module: str, kernel: str, root: Path, home: Path) -> Path:
     """Where a process that imports this module alone keeps the code of a kernel."""
-    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    environment = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": "/parents",
+        "PLAN_OR_LEARN_CACHE_DIR": "/parents",
+    }
     environment |= {"PYTHONPATH": str(root), "XDG_CACHE_HOME": str(home)}
     done = subprocess.run(
         [sys.executable, "-c", SHOWN.format(module=module, kernel=kernel)],

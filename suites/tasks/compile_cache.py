@@ -11,8 +11,6 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import numba
-
 _SOURCES = Path(__file__).resolve().parents[2]
 
 
@@ -26,6 +24,12 @@ def _digest() -> str:
     return digest.hexdigest()[:12]
 
 
-if "NUMBA_CACHE_DIR" not in os.environ:
+# Numba need not be imported for it: it looks there when it is. A process inherits its parent's
+# choice, which is only the user's own if it is not what the parent chose here.
+_CHOSEN = "PLAN_OR_LEARN_CACHE_DIR"
+if os.environ.get("NUMBA_CACHE_DIR") in (None, os.environ.get(_CHOSEN)):
     _home = os.environ.get("XDG_CACHE_HOME", os.path.join(os.path.expanduser("~"), ".cache"))
-    numba.config.CACHE_DIR = os.path.join(_home, "plan-or-learn", _digest())
+    _folder = os.path.join(_home, "plan-or-learn", _digest())
+    os.environ["NUMBA_CACHE_DIR"] = os.environ[_CHOSEN] = _folder
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.CACHE_DIR = _folder
