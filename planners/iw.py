@@ -105,7 +105,7 @@ class IW:
 
     Arguments:
       budget: Per decision and environment, at most; a simulated step takes `spec.budget_per_step`.
-      seconds: Of a decision of all environments, at most.
+      seconds: Of a decision of all environments; no new round begins after these.
       features: `ram`, or of the screen `basic`, `bpros` or `bprost`: see `planners.novelty`.
       discount: Per control step; 0.995 is in the command that Lipovetzky, Ramirez and Geffner
         (2015) give for their IW(1) on RAM.
