@@ -10,9 +10,9 @@ from contextlib import suppress
 from hydra import compose, initialize_config_dir
 
 from suites import usage
+from suites.assembly import CONF, build
 from suites.evaluate import Agent, evaluate
 from suites.ledger import Meter
-from suites.run import CONF, build
 from suites.tasks import registry
 
 

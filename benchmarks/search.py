@@ -182,7 +182,7 @@ def bare_loop(skip: int) -> Callable[[], int]:
 def emulated_search(task: Any, model: Any, search: str, options: Any) -> Callable[[], int]:
     """A decision; how many frames that is."""
     planner = make_planner(task.facts, search, FRAMES, **options)
-    prior, state = NoLearner(task.facts.action_space), model.begin(None, task)
+    prior, state = NoLearner(task.facts), model.begin(None, task)
 
     def work() -> int:
         before = model.sim_frames

@@ -12,8 +12,13 @@ class NoLearner:
     trains = False
     has_value = False
 
-    def __init__(self, action_space: Space[Any]):
-        self.action_space = action_space
+    def __init__(self, spec: Any):
+        self.action_space: Space[Any] = spec.action_space
+
+    @property
+    def greedy(self) -> "NoLearner":
+        """Itself: there is nothing to exploit."""
+        return self
 
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
         """Actions [B, A], or [B] where they are discrete, for features [B, F].

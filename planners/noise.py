@@ -18,6 +18,16 @@ class Noise:
             for e in episodes
         ]
 
+    @classmethod
+    def together(cls, batch: int, seed: int, decision: int) -> "Noise":
+        """For environments that are always stepped together, as in training: one stream for all.
+
+        Other numbers than those of any episode below 2^31.
+        """
+        one = cls(seed, [2**31], decision)
+        one._streams *= batch
+        return one
+
     def rows(self, which: np.ndarray) -> "Noise":
         """The same streams for some of the environments."""
         part = Noise.__new__(Noise)

@@ -9,12 +9,24 @@ from planners.noise import Noise
 
 
 class NoPlanner:
-    """Samples the prior's policy."""
+    """Samples the prior's policy.
 
-    plan_every, late = 1, False
+    Arguments:
+      repeat: Control steps that an action is held. None: 2 where actions are continuous, as with
+        most published policies; else 1, since Atari has a frame skip of its own.
 
-    def __init__(self, spec: Any):
-        pass
+    Raises:
+      ValueError: for bad parameters.
+    """
+
+    late = False
+
+    def __init__(self, spec: Any, repeat: int | None = None):
+        if repeat is None:
+            repeat = 1 if hasattr(spec.action_space, "n") else 2
+        if repeat < 1:
+            raise ValueError(f"planner.repeat is {repeat}: give a whole number of at least 1")
+        self.plan_every = repeat
 
     def init(self, batch: int) -> None:
         """No warm start."""
@@ -24,4 +36,5 @@ class NoPlanner:
     ) -> tuple[Plan, None]:
         """An action of the prior in `state`, continuous [B, A] or discrete [B]."""
         action = prior.sample(model.features(state), noise)
-        return Plan(action, action[:, None], np.zeros(len(action))), None
+        held = np.repeat(action[:, None], self.plan_every, axis=1)
+        return Plan(action, held, np.zeros(len(action))), None

@@ -1,20 +1,27 @@
-"""Finished episodes on disk, with their costs: what a run that was killed goes on from.
+"""What a run that was killed goes on from.
 
 `checkpoint/evaluation-<env steps>/episode<k>.json` is written atomically when the episode ends. For
 a video there is `episode<k>.npy` beside it, with the physics states [T, S], written before.
+
+`checkpoint/training-<env steps>/` holds all of a training: `state.pt`, and the arrays of its source
+as `source-<name>.npy`. It appears under this name when it is whole; then the one before goes. A run
+that is done keeps `checkpoint/agent.pt`, the learner alone.
 """
 
 import io
 import json
+import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from suites.errors import UserError
 from suites.evaluate import Episode
 from suites.ledger import Costs
-from suites.records import write_atomic
+from suites.records import write_atomic, writing
 
 
 @dataclass
@@ -31,12 +38,13 @@ class Finished:
     outside: Costs
     concurrent_runs: int | None
 
-    def metrics(self) -> dict[str, Any]:
-        """A row of `metrics.jsonl`."""
+    def metrics(self, after: int) -> dict[str, Any]:
+        """A row of `metrics.jsonl`, of an evaluation after so many control steps of training."""
         episode = self.episode
         milliseconds = 1e3 * np.asarray(episode.plan_seconds)
         median, p95 = np.quantile(milliseconds, (0.5, 0.95))
         return {
+            "env_steps": after,
             "episode": episode.index,
             "return": episode.score,
             "length": episode.length,
@@ -78,3 +86,99 @@ def load(run: Path, env_steps: int) -> dict[int, Finished]:
         episode = Episode(**{**row["episode"], "costs": Costs(**row["episode"]["costs"])})
         found[episode.index] = Finished(episode, Costs(**row["outside"]), row["concurrent_runs"])
     return found
+
+
+def trainings(run: Path) -> list[Path]:
+    """The whole checkpoints of a run's training, the latest last."""
+    found = (run / "checkpoint").glob("training-*")
+    return sorted(found, key=lambda path: int(path.name.removeprefix("training-")))
+
+
+def save_training(
+    run: Path, env_steps: int, state: dict[str, Any], source: dict[str, Any] | None
+) -> None:
+    """Write a checkpoint of training after so many control steps, and drop the ones before.
+
+    Without its source (None) it is smaller, but what goes on from it is another training.
+    """
+    import torch
+
+    path = run / "checkpoint" / f"training-{env_steps}"
+    if path.exists():
+        return
+    unfinished = path.with_name(f".{path.name}")
+    with writing(path):
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        torch.save({**state, "has_source": source is not None}, unfinished / "state.pt")
+        for name, array in (source or {}).items():
+            np.save(unfinished / f"source-{name}.npy", array)
+        for file in unfinished.iterdir():
+            _sync(file)
+        os.replace(unfinished, path)
+        _sync(path.parent)
+        for old in trainings(run)[:-1]:
+            shutil.rmtree(old)
+
+
+def load_training(run: Path) -> tuple[dict[str, Any], dict[str, Any] | None] | None:
+    """The state of the latest checkpoint of training and its source; None if there is none.
+
+    Raises:
+      UserError: for a checkpoint that is broken.
+    """
+    found = trainings(run)
+    if not found:
+        return None
+    state = load_state(found[-1] / "state.pt")
+    if not state.pop("has_source"):
+        return state, None
+    try:
+        files = found[-1].glob("source-*.npy")
+        arrays = {path.stem.removeprefix("source-"): np.load(path, mmap_mode="r") for path in files}
+    except (OSError, ValueError) as error:
+        raise _broken(found[-1], error) from error
+    return state, arrays
+
+
+def save_agent(run: Path, learner: dict[str, Any]) -> None:
+    """Keep the learner of a training that is done, and drop what only its continuation needs."""
+    import torch
+
+    content = io.BytesIO()
+    torch.save(learner, content)
+    write_atomic(run / "checkpoint" / "agent.pt", content.getvalue())
+    for path in trainings(run):
+        shutil.rmtree(path)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """What a `.pt` file holds. It can run code: open only those of people you trust.
+
+    Raises:
+      UserError: for a file that is broken.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.PickleError) as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> UserError:
+    told = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(
+        f"can't read the checkpoint {path}: {told}; force=true starts the run over, and a copy of"
+        " the file would continue it"
+    )
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -33,6 +33,11 @@ class Agent:
     model: Any
     prior: Any
 
+    @property
+    def greedy(self) -> "Agent":
+        """The same without exploration: what is evaluated."""
+        return Agent(self.planner, self.model, self.prior.greedy)
+
 
 @dataclass
 class Episode:

@@ -97,6 +97,13 @@ def columns(outside: Costs, evaluation: Costs) -> dict[str, Any]:
     return {**vars(outside), **{f"evaluation_{name}": x for name, x in vars(evaluation).items()}}
 
 
+def costs_of(row: dict[str, Any]) -> tuple[Costs, Costs]:
+    """What `columns` made a row of: costs outside evaluation, and of evaluation."""
+    names = [field.name for field in fields(Costs)]
+    outside = Costs(**{name: row[name] for name in names})
+    return outside, Costs(**{name: row[f"evaluation_{name}"] for name in names})
+
+
 class Meter:
     """Reads the costs that the machine can tell; the first lap began with the process.
 

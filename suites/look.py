@@ -23,6 +23,7 @@ from yaml import YAMLError
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from planners.none import NoPlanner
 from suites import usage
+from suites.assembly import assemble
 from suites.checkpoints import load, states_file
 from suites.doctor import check_versions
 from suites.environment import complain, debugging
@@ -34,7 +35,6 @@ from suites.looking.replay import Decision, beyond, replay
 from suites.looking.searches import Fan, action_names, search_of
 from suites.looking.stage import stage, trace_fan
 from suites.records import changes, write_atomic
-from suites.run import assemble
 from suites.video import write_video
 
 HELP = """\

@@ -60,6 +60,59 @@ class Progress:
             self._bar.close()
 
 
+class TrainingProgress:
+    """Progress over the control steps of a training, and a line for each evaluation.
+
+    Time left comes from the speed of the last twentieth of the way, and from what the last
+    evaluation took.
+    """
+
+    def __init__(self, first: int, total: int):
+        self._total, self._first = total, first
+        self._marks: deque[tuple[int, float]] = deque([(first, time.perf_counter())], maxlen=6)
+        self._evaluating, self._evaluations = 0.0, 10.0
+        self._return: float | None = None
+        self._bar = None
+        if sys.stderr.isatty():
+            form = "{percentage:3.0f}% |{bar:20}| {desc}"
+            self._bar = tqdm(
+                total=total, initial=first, bar_format=form, file=sys.stderr, mininterval=0.2
+            )
+
+    def step(self, env_steps: int, said: dict[str, list[float]]) -> None:
+        """Tell of a decision: the control steps so far, and what was said since the last log."""
+        if returns := said.get("training_return"):
+            self._return = returns[-1]
+        if env_steps - self._marks[-1][0] >= self._total / 100:
+            self._marks.append((env_steps, time.perf_counter()))
+        if self._bar is None or env_steps - self._bar.n < self._total / 1000:
+            return
+        shown = "" if self._return is None else f"return {self._return:.1f}, "
+        left = f"{duration(self._left(env_steps))} left" if len(self._marks) > 1 else "..."
+        self._bar.set_description_str(f"step {env_steps:,}: {shown}{left}", refresh=False)
+        self._bar.update(env_steps - self._bar.n)
+
+    def _left(self, env_steps: int) -> float:
+        (early, then), (late, now) = self._marks[0], self._marks[-1]
+        share = (self._total - env_steps) / self._total
+        speed = (now - then) / max(late - early, 1)
+        return (self._total - env_steps) * speed + share * self._evaluations * self._evaluating
+
+    def evaluated(self, env_steps: int, score: float, seconds: float) -> None:
+        """Tell of an evaluation, and of how long it took."""
+        self._evaluating = seconds
+        self._marks = deque(((n, when + seconds) for n, when in self._marks), maxlen=6)
+        left = ""
+        if 0 < env_steps < self._total and len(self._marks) > 1:
+            left = f", {duration(self._left(env_steps))} left"
+        tqdm.write(f"step {env_steps:,}: score {score:.1f}{left}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+
+
 def duration(seconds: float) -> str:
     """`42 s`, `3:05 min`, `2:10 h`."""
     whole = round(seconds)
@@ -81,14 +134,19 @@ def closing_table(summary: dict[str, Any], episodes: list[Episode], path: Path) 
     wall, extra_wall = costs["evaluation_wall_seconds"], costs["wall_seconds"]
     compiling = costs["compile_seconds"] + costs["evaluation_compile_seconds"]
     decisions = costs["evaluation_decisions"]
+    trained, extra_name = [], "set-up"
+    if costs["env_steps"]:
+        trained = [("trained", f"{costs['env_steps']:,} steps, {costs['updates']:,} updates")]
+        extra_name = "training"
     rows = [
         ("task", summary["task"]),
         ("agent", f"{summary['agent']}, seed {summary['seed']}"),
         ("score", f"{summary['score']:.1f}, mean of {len(returns)}{spread}"),
+        *trained,
         ("sim steps per decision", f"{costs['evaluation_sim_steps'] / decisions:.0f}"),
         ("plan time", f"median {median:.1f} ms, 95% under {p95:.1f} ms"),
-        ("CPU", f"{cpu:.1f} s, and {extra:.1f} s of set-up"),
-        ("clock", f"{wall:.1f} s, and {extra_wall:.1f} s of set-up"),
+        ("CPU", f"{cpu:.1f} s, and {extra:.1f} s of {extra_name}"),
+        ("clock", f"{wall:.1f} s, and {extra_wall:.1f} s of {extra_name}"),
         ("compiling", f"{compiling:.1f} s of these"),
         ("run", str(path)),
     ]

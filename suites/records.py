@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -31,7 +31,7 @@ from typing import Any
 from suites.errors import UserError
 
 # What can't change a run's result, and so is no part of its identity. The seed has its own folder.
-NOT_IN_HASH = ("seed", "threads", "runs_dir", "experiment", "video", "force")
+NOT_IN_HASH = ("seed", "threads", "runs_dir", "experiment", "video", "force", "checkpoint")
 _CODE = ("conf", "learners", "planners", "suites", "world_models")
 _PACKAGES = (
     "ale-py",
@@ -42,6 +42,7 @@ _PACKAGES = (
     "mujoco",
     "numba",
     "numpy",
+    "torch",
 )
 
 
@@ -84,7 +85,7 @@ class Run:
                 f"{path} is in use by process {holder}, which makes the same run: wait for it, or"
                 " choose another seed, experiment or runs_dir"
             ) from None
-        with _writing(path):
+        with writing(path):
             self._lock.truncate(0)
             self._lock.write(f"{os.getpid()}\n")
             self._lock.flush()
@@ -96,7 +97,7 @@ class Run:
 
     def clear(self) -> None:
         """Forget all that was recorded."""
-        with _writing(self.path):
+        with writing(self.path):
             (self.path / "summary.json").unlink(missing_ok=True)  # first: it says that all is there
             for entry in self.path.iterdir():
                 if entry.is_dir():
@@ -120,10 +121,17 @@ class Run:
     def append(self, name: str, row: dict[str, Any]) -> None:
         """Add a row to a `.jsonl` file, and see to it that it is on the disk."""
         path = self.path / name
-        with _writing(path), open(path, "ab") as file:
+        with writing(path), open(path, "ab") as file:
             file.write(_json(row).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def keep(self, name: str, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """Drop the rows of a `.jsonl` file that are not wanted."""
+        rows = self.rows(name)
+        kept = [row for row in rows if wanted(row)]
+        if len(kept) < len(rows):
+            write_atomic(self.path / name, b"".join(_json(row).encode() + b"\n" for row in kept))
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """All rows of a `.jsonl` file. A torn last line is cut off, with a warning."""
@@ -132,7 +140,7 @@ class Run:
             return []
         rows, whole = parse_rows(path)
         if whole < path.stat().st_size:
-            with _writing(path), open(path, "r+b") as file:
+            with writing(path), open(path, "r+b") as file:
                 file.truncate(whole)
         return rows
 
@@ -192,7 +200,7 @@ def parse_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file such that a crash leaves the old one or the whole new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, "wb") as file:
@@ -206,7 +214,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """Turns a failing disk into one clear line."""
     try:
         yield

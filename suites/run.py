@@ -9,25 +9,24 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from suites import audit, usage
-from suites.checkpoints import Finished, load, save
+from suites.assembly import CONF, evaluation_points, settle
+from suites.checkpoints import load
 from suites.doctor import check_versions
 from suites.environment import complain, debugging, drawing_environment
 from suites.errors import UserError
-from suites.evaluate import Agent, evaluate
 from suites.ledger import Costs, Meter, allowed_threads, columns, concurrent_runs
-from suites.progress import Progress, closing_table
+from suites.progress import closing_table
 from suites.records import Run, config_hash, run_path
+from suites.session import Session
 from suites.tasks import registry
 from suites.video import pending
 
 # The null part of each axis: it adds nothing to an agent's name. All null is the random baseline.
 NULL = {"planner": "none", "world_model": "simulator", "learner": "none"}
-CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
 def main() -> None:
@@ -74,6 +73,7 @@ def compose() -> list[tuple[Any, Any]]:
 
 def execute(config: DictConfig, choices: Any, meter: Meter) -> None:
     """Make the run that a configuration describes, or what is missing of it."""
+    settle(config, choices["learner"] != NULL["learner"])
     check(config)
     task_name = config.task.get("name") or choices["task"].replace("/", "-")
     agent_name = name_agent(choices, config)
@@ -106,10 +106,12 @@ def check(config: Any) -> None:
     Raises:
       UserError: says which.
     """
-    for key in ("video", "force"):
-        if not isinstance(config[key], bool):
-            raise UserError(f"{key} is {config[key]!r}: give true or false")
+    for key in ("video", "force", "checkpoint.replay"):
+        value = OmegaConf.select(config, key)
+        if not isinstance(value, bool):
+            raise UserError(f"{key} is {value!r}: give true or false")
     least_of = {"seed": 0, "evaluation.seed": 0, "evaluation.episodes": 1, "budget.env_steps": 0}
+    least_of |= {"evaluation.every": 1, "checkpoint.seconds": 0}
     if config.runs_dir is None:
         raise UserError("runs_dir is None: give a folder")
     for key in ("threads", "planner.budget"):
@@ -132,60 +134,20 @@ def name_agent(choices: Any, config: Any) -> str:
     return "-".join(parts).replace("/", "-") or "random"
 
 
-def build(part: str, config: DictConfig, **facts: Any) -> Any:
-    """One part of the agent, made from its yaml and from what the run knows.
-
-    Raises:
-      UserError: whatever goes wrong inside, in one line.
-    """
-    try:
-        # In two steps, as Hydra would copy the facts into a configuration.
-        return instantiate(config[part], _partial_=True, _convert_="all")(**facts)
-    except Exception as error:
-        mistyped = isinstance(error, TypeError) and usage.mistyped(config, CONF)
-        raise UserError(mistyped or usage.explain_build(error, part)) from error
-
-
-def assemble(config: Any, threads: int) -> tuple[Any, Agent]:
-    """The task of a configuration, one environment of it, and the agent.
-
-    Raises:
-      UserError: where they can't be made, or don't fit together.
-    """
-    task = build("task", config, num_envs=1, threads=threads)
-    facts = task.facts
-    if not facts.compiled:
-        complain(f"{facts.name} has no compiled twin: it runs through dm_control's Python, slowly")
-    planner = build("planner", config, spec=facts)
-    learner = build("learner", config, action_space=facts.action_space)
-    if config.budget.env_steps and not learner.trains:
-        raise UserError(
-            f"budget.env_steps is {config.budget.env_steps}, but nothing in this agent learns:"
-            " leave it at 0"
-        )
-    model = build("world_model", config, task=task, threads=threads)
-    return task, Agent(planner, model, learner)
-
-
 def record(
     run: Run, config: Any, meter: Meter, digest: str, names: dict[str, str], threads: int
 ) -> None:
-    """Evaluate, or finish an evaluation that was interrupted; leave the rows and the summary."""
-    metrics = {row["episode"] for row in run.rows("metrics.jsonl")}
-    rows = run.rows("evaluations.jsonl")
-    if not rows:
-        finished = load(run.path, 0)
-        for k in sorted(set(finished) - metrics):  # killed between the two files
-            run.append("metrics.jsonl", finished[k].metrics())
-        missing = [k for k in range(config.evaluation.episodes) if k not in finished]
-        rest = evaluate_missing(run, config, meter, threads, finished, missing)
-        episodes = [finished[k] for k in range(config.evaluation.episodes)]
-        marks = {
-            "clairvoyant": config.world_model.get("clairvoyant", False),
-            "reproducible": config.planner.get("seconds") is None,
-        }
-        rows = [{**evaluation_row(digest, episodes, rest, threads), **marks}]
-        run.append("evaluations.jsonl", rows[0])
+    """Train and evaluate, or go on where that was interrupted; leave the rows and the summary."""
+    points, rows = evaluation_points(config), run.rows("evaluations.jsonl")
+    if len(rows) < len(points):
+        session = Session(run, config, meter, threads, len(rows))
+        for k in range(len(rows), len(points)):
+            if session.trainer:
+                session.train(points[k], k)
+            row = session.evaluate(points[k], rows[-1] if rows else None)
+            rows.append({**row, "config_hash": digest})
+            run.append("evaluations.jsonl", rows[-1])
+        session.close()
     last = rows[-1]
     ledger = columns(Costs(), Costs()).keys()
     run.write(
@@ -200,65 +162,9 @@ def record(
     )
 
 
-def evaluate_missing(
-    run: Run,
-    config: Any,
-    meter: Meter,
-    threads: int,
-    finished: dict[int, Finished],
-    missing: list[int],
-) -> Costs:
-    """Play the missing episodes into `finished`; the costs that no episode's record holds."""
-    if not missing:
-        return meter.lap()
-    task, agent = assemble(config, threads)
-    if finished:
-        complain(f"continuing: {len(finished)} of {config.evaluation.episodes} episodes are there")
-    progress = Progress(len(finished), config.evaluation.episodes, task.facts.horizon)
-    outside = meter.lap()
-    episodes = evaluate(
-        agent,
-        task,
-        config.seed,
-        config.evaluation.seed,
-        missing,
-        meter,
-        record_states=config.video,
-        on_step=progress.step,
-    )
-    try:
-        for episode in episodes:
-            finished[episode.index] = Finished(episode, outside, concurrent_runs())
-            save(run.path, 0, finished[episode.index])
-            run.append("metrics.jsonl", finished[episode.index].metrics())
-            outside = meter.lap()
-    finally:
-        progress.close()
-    return outside
-
-
-def evaluation_row(
-    digest: str, episodes: list[Finished], rest: Costs, threads: int
-) -> dict[str, Any]:
-    """A row of `evaluations.jsonl`."""
-    returns = [finished.episode.score for finished in episodes]
-    outside = sum((finished.outside for finished in episodes), rest)
-    evaluation = sum((finished.episode.costs for finished in episodes), Costs())
-    concurrent = [x for f in episodes if (x := f.concurrent_runs) is not None]
-    return {
-        "score": sum(returns) / len(returns),
-        "returns": returns,
-        "lengths": [finished.episode.length for finished in episodes],
-        **columns(outside, evaluation),
-        "threads": threads,
-        "concurrent_runs": max(concurrent, default=None),
-        "config_hash": digest,
-    }
-
-
 def conclude(run: Run, config: Any) -> None:
     """Print the closing table, and see to the video."""
-    summary, episodes = run.read("summary.json"), load(run.path, 0)
+    summary, episodes = run.read("summary.json"), load(run.path, evaluation_points(config)[-1])
     print(closing_table(summary, [f.episode for f in episodes.values()], run.path))
     if config.video:
         make_videos(run.path)

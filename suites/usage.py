@@ -145,6 +145,9 @@ def arguments(words: list[str]) -> list[str]:
             )
         if flag in _GROUPS and word.partition("=")[2] == "null":
             raise UserError(f"{flag} needs a choice, as in {flag}=<name>; --help lists all")
+    learns = any(word.startswith("learner=") and word != "learner=none" for word in words)
+    if learns and not any(word.startswith(("planner=", "agent=")) for word in words):
+        words = [*words, "planner=none"]  # a learner alone acts by its policy
     return sorted(words, key=lambda word: "=" in word and not word.startswith("-"))
 
 

@@ -130,7 +130,7 @@ def decide(
     planner, model, states=(0,), prior=None, seed=0, decision=0, episodes=None, carry=None
 ) -> tuple[Any, Any]:
     """The plan in the given states, and the carry."""
-    prior = prior or NoLearner(planner.space)
+    prior = prior or NoLearner(SimpleNamespace(action_space=planner.space))
     state = np.array(states, float)[:, None]
     noise = Noise(seed, range(len(state)) if episodes is None else episodes, decision)
     carry = planner.init(len(state)) if carry is None else carry

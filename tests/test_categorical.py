@@ -1,6 +1,7 @@
 """MPC with discrete actions: the distributions by hand, plans by brute force."""
 
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -13,7 +14,7 @@ from planners.categorical import CATEGORICAL, CEM, DiscreteMPC
 from planners.mpc import make_planner
 from planners.noise import Noise
 
-NOTHING = NoLearner(gymnasium.spaces.Discrete(3))
+NOTHING = NoLearner(SimpleNamespace(action_space=gymnasium.spaces.Discrete(3)))
 
 
 def make(optimizer="icem", budget=600, horizon=0.5, actions=3, per_step=1, start=0, **options: Any):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -15,7 +16,7 @@ from planners import clock, tree
 from planners.noise import Noise
 from planners.searches import OPTIONS, make_planner
 
-NOTHING = NoLearner(gymnasium.spaces.Discrete(3))
+NOTHING = NoLearner(SimpleNamespace(action_space=gymnasium.spaces.Discrete(3)))
 BUDGET = 600
 TIMED = [search for search, options in OPTIONS.items() if "seconds" in options]
 

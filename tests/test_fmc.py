@@ -1,6 +1,7 @@
 """Fractal Monte Carlo: its parts by numbers worked out by hand, its loop, and what it finds."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -14,7 +15,7 @@ from planners.fmc import FMC
 from planners.noise import Noise
 from planners.searches import OPTIONS
 
-NOTHING = NoLearner(gymnasium.spaces.Discrete(3))
+NOTHING = NoLearner(SimpleNamespace(action_space=gymnasium.spaces.Discrete(3)))
 
 
 def decide(planner, world, states, episodes=None, seed=0, decision=0):

@@ -99,7 +99,7 @@ def box_spec(m, bound=np.inf):
 
 
 def nothing(m):
-    return NoLearner(box_spec(m).action_space)  # value 0
+    return NoLearner(box_spec(m))  # value 0
 
 
 def riccati(model, horizon, last=None):
@@ -222,7 +222,7 @@ def test_closed_loop_on_lqr_is_optimal(name, has_value):
     truth = LinearQuadratic(fx[0, 0], fu[0, 0], positions, 0.1 * np.eye(m))
     forever = solve_discrete_are(truth.A, truth.B, truth.Q, truth.R) - truth.Q
     gain = riccati(truth, 1, forever)[0][0] if has_value else riccati(truth, horizon)[0][0]
-    prior = Quadratic(forever) if has_value else NoLearner(task.single_action_space)
+    prior = Quadratic(forever) if has_value else NoLearner(task.facts)
 
     carry, cost, x = planner.init(1), 0.0, observation[0]
     for step in range(steps):
@@ -349,7 +349,7 @@ def test_threads_change_nothing_and_the_budget_is_kept(name, budget, full):
     for threads in (1, 2):
         task = suite_task(name, num_envs=2)
         observation, _ = task.reset(seed=1)
-        model, prior = Simulator(task, threads), NoLearner(task.single_action_space)
+        model, prior = Simulator(task, threads), NoLearner(task.facts)
         planner = make_planner(task.facts, "ilqg", budget=budget, horizon=0.4, max_steps=50)
         assert isinstance(planner, ILQG)
         size = planner.size(model, prior)
@@ -370,7 +370,7 @@ def test_threads_change_nothing_and_the_budget_is_kept(name, budget, full):
 def test_plans_never_lose_to_the_nominal_and_improve_it():
     task = suite_task("cartpole-swingup")
     observation, _ = task.reset(seed=1)
-    model, prior = Simulator(task), NoLearner(task.single_action_space)
+    model, prior = Simulator(task), NoLearner(task.facts)
     planner = make_planner(task.facts, "ilqg", budget=6000, horizon=0.5)
     state, carry = model.begin(observation, task), planner.init(1)
     values = []
@@ -387,7 +387,7 @@ def test_plans_never_lose_to_the_nominal_and_improve_it():
 def test_budgets_and_models_that_do_not_do():
     task = suite_task("cheetah-run")
     task.reset(seed=1)
-    model, prior = Simulator(task), NoLearner(task.single_action_space)
+    model, prior = Simulator(task), NoLearner(task.facts)
     state = task.simulation.read()
 
     def planner(budget, **options) -> Any:

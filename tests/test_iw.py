@@ -1,6 +1,7 @@
 """Rollout IW(1): against the algorithm in plain Python, and on processes with known answers."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import games
@@ -19,7 +20,7 @@ from suites.errors import UserError
 from suites.tasks.toy import ChainTask
 from world_models.simulator import Simulator
 
-NOTHING = NoLearner(gymnasium.spaces.Discrete(3))
+NOTHING = NoLearner(SimpleNamespace(action_space=gymnasium.spaces.Discrete(3)))
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_continuous_actions(search, repeat):
     spec = make_box()
     model, planner = Reach(), make_planner(spec, search, 2000, repeat=repeat)
     carry, state = planner.init(2), np.array([[0.0, 0.0], [3.0, 0.0]])
-    prior, reused = NoLearner(spec.action_space), []
+    prior, reused = NoLearner(spec), []
     for decision in range(24 // repeat):
         before = model.sim_steps
         plan, carry = planner.plan(model, prior, state, carry, Noise(0, range(2), decision))
@@ -90,7 +90,7 @@ def test_proposals_differ_and_are_evenly_drawn(size, width):
 def test_a_search_proposes_each_action_once(samples):
     spec = make_box(actuators=3)
     planner = make_planner(spec, "uct", 300, samples=samples, depth=4, repeat=1)
-    prior, state = NoLearner(spec.action_space), np.zeros((1, 2))
+    prior, state = NoLearner(spec), np.zeros((1, 2))
     _, carry = planner.plan(Reach(), prior, state, planner.init(1), Noise(0, [0], 0))
     size = carry.tree.summaries["size"][0]
     assert size > 30
@@ -111,7 +111,7 @@ def test_every_option_of_continuous_actions_matters(options):
     spec, values = make_box(), []
     for given in ({}, options):
         planner, state = make_planner(spec, "uct", 1000, **given), np.zeros((1, 2))
-        prior = NoLearner(spec.action_space)
+        prior = NoLearner(spec)
         plan, _ = planner.plan(Reach(), prior, state, planner.init(1), Noise(0, [0], 0))
         values.append(plan.value[0])
     assert values[0] != values[1]
@@ -130,7 +130,7 @@ def test_progressive_widening():
             exponent=exponent,
             samples=samples,
         )
-        prior = NoLearner(spec.action_space)
+        prior = NoLearner(spec)
         state = np.zeros((1, 2))
         _, carry = planner.plan(Reach(), prior, state, planner.init(1), Noise(0, [0], 0))
         visited = carry.tree.edges["visits"][0, 0] > 0

@@ -1,5 +1,7 @@
 """The corridor: its closed form, its snapshots, and rollouts that agree with steps."""
 
+from types import SimpleNamespace
+
 import numpy as np
 from gymnasium.spaces import Discrete
 
@@ -89,7 +91,10 @@ def test_rollout_agrees_with_steps():
 
 
 def test_the_broad_prior_draws_every_discrete_action():
-    prior, features = NoLearner(Discrete(3, start=5)), np.zeros((4, CELLS))
+    prior, features = (
+        NoLearner(SimpleNamespace(action_space=Discrete(3, start=5))),
+        np.zeros((4, CELLS)),
+    )
     drawn = np.stack([prior.sample(features, Noise(0, range(4), k)) for k in range(60)])
     assert drawn.shape == (60, 4)
     assert drawn.dtype.kind == "i"

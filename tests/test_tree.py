@@ -1,5 +1,6 @@
 """The arrays of a search tree: what is backed up, what is kept, by brute force."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -166,7 +167,7 @@ def test_states_keep_their_dtype(dtype):
     model = layered(0)
     planner = make("uct", 50, depth=0)
     states = np.array([[0], [1]], dtype)
-    prior = NoLearner(planner.space)
+    prior = NoLearner(SimpleNamespace(action_space=planner.space))
     carry: Any = None
     plan, carry = planner.plan(model, prior, states, planner.init(2), Noise(0, [0, 1], 0))
     assert carry.tree.states.dtype == dtype

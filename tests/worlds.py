@@ -111,7 +111,7 @@ def make_spec(actuators=3, bound=1.0):
     return SimpleNamespace(name="test", action_space=space, control_dt=0.1)
 
 
-NOTHING = NoLearner(make_spec().action_space)  # value 0
+NOTHING = NoLearner(make_spec())  # value 0
 
 
 def make(optimizer, budget=300, horizon=0.5, actuators=3, bound=1.0, **options: Any) -> MPC:

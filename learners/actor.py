@@ -1,0 +1,22 @@
+"""A policy without exploration, for evaluation."""
+
+from typing import Any
+
+import numpy as np
+
+
+class GreedyActor:
+    """The mean actions of a learner with continuous actions, as a `planners.interface.Prior`."""
+
+    has_value = True
+
+    def __init__(self, learner: Any):
+        self._learner = learner
+
+    def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
+        """Mean actions [B, A] for features [B, O]."""
+        return self._learner.mean(features)
+
+    def value(self, features: np.ndarray) -> np.ndarray:
+        """The learner's values [N] of features [N, O]."""
+        return self._learner.value(features)

@@ -1,0 +1,100 @@
+"""What a learner is given, and what it gives back. Shapes: B environments, O observation, A action.
+
+Observations and actions are the task's own: scaling them is the learner's business.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """What one decision led to, in each of B environments.
+
+    Attributes:
+      observation: [B, *O], in which it was decided.
+      action: [B, A], or [B] where actions are discrete; as the learner chose it, so that it may lie
+        outside the bounds that the task clips it to.
+      reward: [B], summed over the control steps for which the action was held.
+      terminated: [B] whether the episode came to an end of its own: nothing follows.
+      truncated: [B] whether it was cut off: the value of `next_observation` follows.
+      next_observation: [B, *O], the last one of an episode that ended.
+      start: [B] whether `observation` begins an episode.
+    """
+
+    observation: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    next_observation: np.ndarray
+    start: np.ndarray
+
+
+class Source(Protocol):
+    """What a learner learns from: a replay memory, or the rollouts of its present policy."""
+
+    def add(self, transitions: Transitions) -> None:
+        """Take in what a decision led to."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """All that it holds, arrays and numbers by name, for a checkpoint."""
+        ...
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Become what `state` said."""
+        ...
+
+
+class Learner(Protocol):
+    """A policy and a value that improve: a `planners.interface.Prior` that explores.
+
+    Attributes:
+      trains: True; False for the null learner, which has nothing of what follows but `greedy`.
+      num_envs: Environments that it learns from, stepped together.
+      has_value: Whether `value` is worth asking for.
+      updates: Gradient steps so far.
+      flops: Floating-point operations of its networks so far.
+      greedy: The same policy without exploration, as a `Prior`: what is evaluated. It shares the
+        networks, and nothing that it does changes the learner.
+    """
+
+    trains: bool
+    num_envs: int
+    has_value: bool
+    updates: int
+    flops: int
+
+    @property
+    def greedy(self) -> Any: ...
+
+    def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
+        """Actions [B, A] or [B] for features [B, *O], with exploration."""
+        ...
+
+    def value(self, features: np.ndarray) -> np.ndarray:
+        """Values [N] of features [N, *O]."""
+        ...
+
+    def make_source(self, num_envs: int, folder: Path) -> Source:
+        """An empty source of its kind; what outgrows memory lies in `folder`."""
+        ...
+
+    def update(self, source: Any) -> dict[str, float]:
+        """Do the gradient steps that are due; means of their losses and more, {} if none was due.
+
+        Names of losses end in `_loss`. A value that is not finite stops the run.
+        """
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Networks, optimisers, normalisers, counters, random streams: all but the source."""
+        ...
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Become what `state` said; exact, so that training goes on as if never interrupted."""
+        ...

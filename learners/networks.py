@@ -1,0 +1,159 @@
+"""Networks of observations that are vectors: plain perceptrons, and SimBa's residual ones.
+
+Either alone, or as an ensemble: E members evaluated as one batched tensor program, whose outputs
+are [E, N, out] for inputs [N, in].
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+KINDS = ("mlp", "simba")
+
+
+class EnsembleLinear(nn.Module):
+    """E affine maps, [N, in] or [E, N, in] to [E, N, out]."""
+
+    def __init__(self, members: int, size: int, out: int):
+        super().__init__()
+        bound = 1 / math.sqrt(size)  # as torch's own linear layer
+        self.weight = nn.Parameter(torch.empty(members, size, out).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(members, 1, out).uniform_(-bound, bound))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.dim() == 2:
+            x = x.expand(len(self.weight), *x.shape)
+        if self.weight.shape[2] == 1:  # as a product of matrices, its gradient is slow on a CPU
+            return (x * self.weight.mT).sum(dim=2, keepdim=True) + self.bias
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class EnsembleLayerNorm(nn.Module):
+    """Layer normalisation [E, N, size] with a gain and an offset for each member."""
+
+    def __init__(self, members: int, size: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(members, 1, size))
+        self.bias = nn.Parameter(torch.zeros(members, 1, size))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.addcmul(self.bias, functional.layer_norm(x, x.shape[-1:]), self.weight)
+
+
+def linear(size: int, out: int, members: int | None) -> nn.Module:
+    """An affine map; of each member of an ensemble, unless `members` is None."""
+    return nn.Linear(size, out) if members is None else EnsembleLinear(members, size, out)
+
+
+def layer_norm(size: int, members: int | None) -> nn.Module:
+    """Layer normalisation; of each member of an ensemble, unless `members` is None."""
+    return nn.LayerNorm(size) if members is None else EnsembleLayerNorm(members, size)
+
+
+def mlp(size: int, width: int, depth: int, out: int, members: int | None = None) -> nn.Module:
+    """`depth` hidden layers of `width` rectified units."""
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [linear(size, width, members), nn.ReLU(inplace=True)]
+        size = width
+    return nn.Sequential(*layers, linear(size, out, members))
+
+
+class ResidualBlock(nn.Module):
+    """x + MLP(LN(x)), four times as wide inside (Lee et al. 2024, "SimBa", section 4)."""
+
+    def __init__(self, width: int, members: int | None):
+        super().__init__()
+        self.inner = nn.Sequential(
+            layer_norm(width, members),
+            _scaled(linear(width, 4 * width, members), nn.init.kaiming_normal_),
+            nn.ReLU(inplace=True),
+            _scaled(linear(4 * width, width, members), nn.init.kaiming_normal_),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.inner(x)
+
+
+def simba(size: int, width: int, depth: int, out: int, members: int | None = None) -> nn.Module:
+    """SimBa's network without its first layer: that is `RunningNorm`, shared by all networks.
+
+    Embedding, `depth` residual blocks, layer normalisation, output. Orthogonal weights outside of
+    the blocks, He's inside, biases 0, as in the authors' implementation.
+    """
+    return nn.Sequential(
+        _scaled(linear(size, width, members), nn.init.orthogonal_),
+        *(ResidualBlock(width, members) for _ in range(depth)),
+        layer_norm(width, members),
+        _scaled(linear(width, out, members), nn.init.orthogonal_),
+    )
+
+
+def _scaled(layer: nn.Module, initialise: Callable[[torch.Tensor], Any]) -> nn.Module:
+    """A layer whose weights are drawn anew, each member's for itself, with biases 0."""
+    with torch.no_grad():
+        if isinstance(layer, EnsembleLinear):
+            for weight in layer.weight:
+                drawn = torch.empty(weight.shape[::-1])  # initialisers expect [out, in]
+                initialise(drawn)
+                weight.copy_(drawn.T)
+        elif isinstance(layer, nn.Linear):
+            initialise(layer.weight)
+        for name, parameter in layer.named_parameters():
+            if name == "bias":
+                parameter.zero_()
+    return layer
+
+
+def network(
+    kind: str, size: int, width: int, depth: int, out: int, members: int | None = None
+) -> nn.Module:
+    """A network of a kind.
+
+    Raises:
+      ValueError: for an unknown kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"learner.network is '{kind}': choose one of {', '.join(KINDS)}")
+    return (mlp if kind == "mlp" else simba)(size, width, depth, out, members)
+
+
+class RunningNorm(nn.Module):
+    """Observations minus their mean so far, over their standard deviation so far.
+
+    Of all that were observed, by the method of Chan et al. (1979) in float64, so that it does not
+    matter in which portions they came.
+    """
+
+    mean: torch.Tensor
+    squares: torch.Tensor
+    count: torch.Tensor
+    shift: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("squares", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("shift", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    def observe(self, observations: torch.Tensor) -> None:
+        """Take in observations [N, size]."""
+        new = observations.to(self.mean)
+        n, total = len(new), self.count + len(new)
+        mean = new.mean(dim=0)
+        difference = mean - self.mean
+        self.squares += ((new - mean) ** 2).sum(dim=0) + difference**2 * (self.count * n / total)
+        self.mean += difference * (n / total)
+        self.count.copy_(total)
+        self.shift.copy_(self.mean)
+        self.scale.copy_(1 / torch.sqrt(self.squares / total + 1e-5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x - self.shift) * self.scale

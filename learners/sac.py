@@ -1,0 +1,256 @@
+"""Soft actor-critic with continuous actions.
+
+Haarnoja et al. (2018), "Soft Actor-Critic Algorithms and Applications": twin critics, and a
+temperature that holds the policy's entropy at a target. With `network=simba` the networks of Lee et
+al. (2024), "SimBa: Simplicity Bias for Scaling Up Parameters in Deep Reinforcement Learning".
+"""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from learners import squashed
+from learners.actor import GreedyActor
+from learners.flops import Flops
+from learners.networks import RunningNorm, network
+from learners.replay import Batch, Replay
+
+LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
+METRICS = (*LOSSES, "value", "entropy", "temperature")
+
+
+class SAC:
+    """Soft actor-critic.
+
+    Arguments:
+      spec: Facts of the task: `observation_space` and `action_space`, boxes.
+      seed: Of weights, batches and the noise of updates.
+      device: Where the networks are: cpu, cuda.
+      num_envs: Environments of training.
+      network: `mlp`, or `simba` behind normalised observations.
+      actor_width, actor_depth, critic_width, critic_depth: Units of a layer, and hidden layers;
+        of SimBa: blocks.
+      ratio: Gradient steps per decision, after the first `warmup` decisions, which are uniformly
+        random.
+      target_entropy: Of the policy per action dimension.
+      twin: Two critics, of which the lower one counts; false: one.
+      reward_scale: Rewards are multiplied by it.
+
+    Raises:
+      ValueError: for bad parameters.
+    """
+
+    trains, has_value = True, True
+
+    def __init__(
+        self,
+        spec: Any,
+        seed: int,
+        device: str,
+        num_envs: int,
+        network: str,
+        actor_width: int,
+        actor_depth: int,
+        critic_width: int,
+        critic_depth: int,
+        learning_rate: float,
+        weight_decay: float,
+        batch: int,
+        capacity: int,
+        warmup: int,
+        ratio: float,
+        discount: float,
+        tau: float,
+        temperature: float,
+        target_entropy: float,
+        twin: bool,
+        reward_scale: float,
+    ):
+        self.box = squashed.ActionBox(spec.action_space)
+        self.size = int(np.prod(spec.observation_space.shape))
+        self.device, self.num_envs = torch.device(device), num_envs
+        self.batch, self.capacity, self.warmup, self.ratio = batch, capacity, warmup, ratio
+        self.discount, self.tau, self.reward_scale = discount, tau, reward_scale
+        self.target_entropy = target_entropy * self.box.size
+        self.networks = _Networks(
+            self.size,
+            self.box.size,
+            seed,
+            network,
+            (actor_width, actor_depth),
+            (critic_width, critic_depth),
+            2 if twin else 1,
+            temperature,
+        ).to(self.device)
+        self.generator = torch.Generator().manual_seed(seed)
+        parts = self.networks
+        groups = (parts.actor.parameters(), parts.critic.parameters(), [parts.log_temperature])
+        decays = (weight_decay, weight_decay, 0.0)
+        self.actor_optimiser, self.critic_optimiser, self.temperature_optimiser = (
+            torch.optim.AdamW(group, learning_rate, weight_decay=decay, fused=True)
+            for group, decay in zip(groups, decays, strict=True)
+        )
+        pairs = zip(parts.target.parameters(), parts.critic.parameters(), strict=True)
+        self._averaged = list(pairs)
+        self._counter = Flops()
+        self.updates, self.seen = 0, 0
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the networks so far."""
+        return self._counter.total
+
+    @property
+    def greedy(self) -> GreedyActor:
+        """The policy's means, as a prior."""
+        return GreedyActor(self)
+
+    def mean(self, features: np.ndarray) -> np.ndarray:
+        """The policy's mean actions [B, A], of the task, for features [B, O]."""
+        with torch.no_grad(), self._counter.count("act", len(features)):
+            mean, _ = self._policy(self._observations(features))
+        return self.box.to_task(torch.tanh(mean).cpu().numpy())
+
+    def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
+        """Actions [B, A] of the policy for features [B, O]; uniform ones while it warms up."""
+        if self.seen < self.warmup:
+            return self.box.to_task(2 * noise.uniform(self.box.size) - 1)
+        normal = torch.from_numpy(noise.normal(self.box.size)).float().to(self.device)
+        with torch.no_grad(), self._counter.count("act", len(features)):
+            mean, log_std = self._policy(self._observations(features))
+            actions = torch.tanh(mean + log_std.exp() * normal)
+        return self.box.to_task(actions.cpu().numpy())
+
+    def value(self, features: np.ndarray) -> np.ndarray:
+        """The critics' value [N] of the policy's mean action for features [N, O]."""
+        with torch.no_grad(), self._counter.count("value", len(features)):
+            observations = self._observations(features)
+            mean, _ = self._policy(observations)
+            values = self._values(self.networks.critic, observations, torch.tanh(mean))
+        return values.amin(dim=0).cpu().numpy().astype(np.float64) / self.reward_scale
+
+    def make_source(self, num_envs: int, folder: Path) -> Replay:
+        """An empty replay memory."""
+        return Replay(self.capacity, self.size, self.box, folder)
+
+    def update(self, source: Replay) -> dict[str, float]:
+        """The gradient steps that are due; means of `METRICS`, {} if none was."""
+        if isinstance(self.networks.norm, RunningNorm) and source.added > self.seen:
+            self.networks.norm.observe(source.since(self.seen).to(self.device))
+        self.seen = source.added
+        due = int(self.ratio * max(source.added - self.warmup, 0)) - self.updates
+        if due <= 0:
+            return {}
+        total = torch.zeros(len(METRICS), device=self.device)
+        for _ in range(due):
+            drawn = source.sample(self.batch, self.generator, self.device)
+            with self._counter.count("update"):
+                total += self._step(drawn)
+            self.updates += 1
+        return dict(zip(METRICS, (total / due).tolist(), strict=True))
+
+    def _step(self, drawn: Batch) -> torch.Tensor:
+        """One gradient step of critics, actor and temperature, in this order; [len(METRICS)]."""
+        parts = self.networks
+        observations, following = parts.norm(drawn.observation), parts.norm(drawn.next_observation)
+        temperature = parts.log_temperature.detach().exp()
+        normal = torch.randn(2, self.batch, self.box.size, generator=self.generator)
+        normal = normal.to(self.device)
+
+        with torch.no_grad():
+            action, log_probability = squashed.sample(*self._policy(following), normal[0])
+            value = self._values(parts.target, following, action).amin(dim=0)
+            bootstrap = drawn.continuation * (value - temperature * log_probability)
+            target = self.reward_scale * drawn.reward + self.discount * bootstrap
+        values = self._values(parts.critic, observations, drawn.action)
+        critic_loss = (
+            functional.mse_loss(values, target.expand_as(values), reduction="sum") / self.batch
+        )
+        _descend(self.critic_optimiser, critic_loss)
+
+        action, log_probability = squashed.sample(*self._policy(observations), normal[1])
+        value = self._values(parts.critic, observations, action).amin(dim=0)
+        actor_loss = (temperature * log_probability - value).mean()
+        _descend(self.actor_optimiser, actor_loss)
+
+        entropy = -log_probability.detach().mean()
+        temperature_loss = parts.log_temperature.exp() * (entropy - self.target_entropy)
+        _descend(self.temperature_optimiser, temperature_loss)
+
+        with torch.no_grad():
+            for target, parameter in self._averaged:
+                target.lerp_(parameter, self.tau)
+        metrics = (critic_loss, actor_loss, temperature_loss, value.mean(), entropy, temperature)
+        return torch.stack([metric.detach() for metric in metrics])
+
+    def _policy(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return squashed.parameters(self.networks.actor(observations))
+
+    def _values(
+        self, critic: nn.Module, observations: torch.Tensor, actions: torch.Tensor
+    ) -> torch.Tensor:
+        """[critics, N]."""
+        return critic(torch.cat([observations, actions], dim=1))[..., 0]
+
+    def _observations(self, features: np.ndarray) -> torch.Tensor:
+        flat = torch.as_tensor(features, dtype=torch.float32).reshape(len(features), -1)
+        return self.networks.norm(flat.to(self.device))
+
+    def state(self) -> dict[str, Any]:
+        """All but the replay memory."""
+        return {
+            "networks": self.networks.state_dict(),
+            "actor_optimiser": self.actor_optimiser.state_dict(),
+            "critic_optimiser": self.critic_optimiser.state_dict(),
+            "temperature_optimiser": self.temperature_optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "updates": self.updates,
+            "seen": self.seen,
+            "flops": self.flops,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Become what `state` said."""
+        self.networks.load_state_dict(state["networks"])
+        for name in ("actor_optimiser", "critic_optimiser", "temperature_optimiser"):
+            getattr(self, name).load_state_dict(state[name])
+        self.generator.set_state(state["generator"])
+        self.updates, self.seen = state["updates"], state["seen"]
+        self._counter.total = state["flops"]
+
+
+class _Networks(nn.Module):
+    """All that is learned, and what goes with it into a checkpoint."""
+
+    def __init__(
+        self,
+        observation: int,
+        action: int,
+        seed: int,
+        kind: str,
+        actor: tuple[int, int],
+        critic: tuple[int, int],
+        critics: int,
+        temperature: float,
+    ):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.norm = RunningNorm(observation) if kind == "simba" else nn.Identity()
+            self.actor = network(kind, observation, *actor, 2 * action)
+            self.critic = network(kind, observation + action, *critic, 1, critics)
+        self.target = copy.deepcopy(self.critic).requires_grad_(False)
+        self.log_temperature = nn.Parameter(torch.tensor(float(np.log(temperature))))
+
+
+def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    """A gradient step of these parameters alone: those of other networks get no gradient."""
+    inputs = optimiser.param_groups[0]["params"]
+    loss.backward(inputs=inputs)
+    optimiser.step()
+    optimiser.zero_grad()

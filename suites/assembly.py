@@ -1,0 +1,95 @@
+"""From a configuration to the parts of a run."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from planners.none import NoPlanner
+from suites import usage
+from suites.environment import complain
+from suites.errors import UserError
+from suites.evaluate import Agent
+from world_models.observed import Observed
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+def settle(config: Any, learns: bool) -> None:
+    """Give values to what is null because its default depends on whether anything learns."""
+
+    def default(group: str, name: str, value: int) -> None:
+        if OmegaConf.is_dict(config[group]) and config[group][name] is None:
+            config[group][name] = value
+
+    default("budget", "env_steps", 100_000 if learns else 0)
+    default("evaluation", "episodes", 10 if learns else 1)
+    total = OmegaConf.select(config, "budget.env_steps")
+    if isinstance(total, int):
+        default("evaluation", "every", max(total // 10, 1))
+
+
+def evaluation_points(config: Any) -> list[int]:
+    """After how many control steps of training the agent is evaluated: at the end at least."""
+    total = config.budget.env_steps
+    return [*range(0, total, config.evaluation.every), total]
+
+
+def build(part: str, config: DictConfig, **facts: Any) -> Any:
+    """One part of the agent, made from its yaml and from what the run knows.
+
+    Raises:
+      UserError: whatever goes wrong inside, in one line.
+    """
+    try:
+        # In two steps, as Hydra would copy the facts into a configuration.
+        return instantiate(config[part], _partial_=True, _convert_="all")(**facts)
+    except Exception as error:
+        mistyped = isinstance(error, TypeError) and usage.mistyped(config, CONF)
+        raise UserError(mistyped or usage.explain_build(error, part)) from error
+
+
+def assemble(config: Any, threads: int) -> tuple[Any, Agent]:
+    """The task of a configuration, one environment of it for evaluation, and the agent.
+
+    Raises:
+      UserError: where they can't be made, or don't fit together.
+    """
+    task = build("task", config, num_envs=1, threads=threads)
+    facts = task.facts
+    if not facts.compiled:
+        complain(f"{facts.name} has no compiled twin: it runs through dm_control's Python, slowly")
+    planner = build("planner", config, spec=facts)
+    if config.budget.env_steps:
+        prepare_torch(config, threads)
+    learner = build("learner", config, spec=facts)
+    if config.budget.env_steps and not learner.trains:
+        raise UserError(
+            f"budget.env_steps is {config.budget.env_steps}, but nothing in this agent learns:"
+            " leave it at 0"
+        )
+    if isinstance(planner, NoPlanner):
+        return task, Agent(planner, Observed(), learner)
+    model = build("world_model", config, task=task, threads=threads)
+    return task, Agent(planner, model, learner)
+
+
+def prepare_torch(config: Any, threads: int) -> None:
+    """See to the threads of torch, and to its device.
+
+    Raises:
+      UserError: if torch is not installed, or does not have the device.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise UserError(
+            "learning needs torch, which is not installed: pip install 'plan-or-learn[learn]'"
+        ) from None
+    torch.set_num_threads(threads)
+    try:
+        torch.zeros(1, device=str(config.device))
+    except (RuntimeError, AssertionError) as error:
+        told = str(error).splitlines()[0]
+        raise UserError(f"device={config.device} can't be used: {told}; choose cpu") from None

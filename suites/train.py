@@ -1,0 +1,173 @@
+"""The one training loop: decide, act, remember, update."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box
+
+from learners.interface import Transitions
+from planners.noise import Noise
+from suites.errors import UserError
+from suites.evaluate import Agent
+from suites.ledger import Costs, Meter
+
+_COUNTERS = ("sim_steps", "sim_frames", "model_steps")
+
+
+def training_seed(seed: int) -> int:
+    """Seed of the training environments: below 2^30, while evaluation uses seeds from 2^31."""
+    return int(np.random.SeedSequence([seed, 1]).generate_state(1)[0] >> 2)
+
+
+class Trainer:
+    """An agent in training, with its environments and what it has seen.
+
+    Arguments:
+      agent: Its prior is the learner, and explores.
+      task: An instance for training alone, with `learner.num_envs` environments.
+      seed: Keys the environments and the noise of decisions.
+      folder: Where a source that outgrows memory may lie.
+
+    Attributes:
+      env_steps: Control steps so far.
+      costs: Since they were last taken.
+      said: What the learner said, and the returns of its episodes, since they were last taken.
+    """
+
+    def __init__(self, agent: Agent, task: Any, seed: int, folder: Path, meter: Meter):
+        self.agent, self.task, self.seed, self.meter = agent, task, seed, meter
+        self.learner = agent.prior
+        self.source = self.learner.make_source(task.num_envs, folder)
+        self.costs = Costs()
+        self.env_steps = self.decisions = 0
+        self._carry = agent.planner.init(task.num_envs)
+        space = task.facts.action_space
+        self._bounds = (space.low, space.high) if isinstance(space, Box) else None
+        self._observation, _ = task.reset(seed=training_seed(seed))
+        self._start = np.ones(task.num_envs, bool)
+        self._returns = np.zeros(task.num_envs)
+        self.said: dict[str, list[float]] = {}
+        self._counted = self.learner.updates, self.learner.flops
+
+    def run(self, until: int, on_decision: Callable[["Trainer"], None]) -> None:
+        """Train until `until` control steps; `on_decision` is told of every decision.
+
+        Raises:
+          UserError: for a loss, a reward or an observation that is not finite.
+        """
+        while self.env_steps < until:
+            self._decide()
+            begin = time.perf_counter()
+            self._remember(self.learner.update(self.source))
+            self.costs.update_seconds += time.perf_counter() - begin
+            on_decision(self)
+
+    def _decide(self) -> None:
+        """One decision, held for as long as the planner says, and what it led to."""
+        agent, task, batch = self.agent, self.task, self.task.num_envs
+        before = [getattr(agent.model, name) for name in _COUNTERS]
+        begin = time.perf_counter()
+        state = agent.model.begin(self._observation, task)
+        noise = Noise.together(batch, self.seed, self.decisions)
+        plan, self._carry = agent.planner.plan(agent.model, self.learner, state, self._carry, noise)
+        decided = time.perf_counter()
+        action = plan.action
+        clipped = action if self._bounds is None else np.clip(action, *self._bounds)
+        reward = np.zeros(batch)
+        held = 0
+        while True:
+            following, paid, terminated, truncated, infos = task.step(clipped)
+            reward += paid
+            held, ended = held + 1, terminated | truncated
+            if held == agent.planner.plan_every or ended.any():
+                break  # after an end the next episode begins with a decision of its own
+        steps = batch * held
+        self.env_steps += steps
+        self.costs.env_steps += steps
+        self.costs.env_frames += steps * task.facts.frames_per_step
+        last = infos.get("final_obs", following)
+        self._check(last)
+        self.source.add(
+            Transitions(self._observation, action, reward, terminated, truncated, last, self._start)
+        )
+        self._observation, self._start = following, ended
+        self._returns += reward
+        for b in np.flatnonzero(self._start):
+            self.said.setdefault("training_return", []).append(float(self._returns[b]))
+            self._returns[b] = 0.0
+        self.decisions += 1
+        self.costs.decisions += batch
+        self.costs.act_seconds += decided - begin
+        self.costs.collect_seconds += time.perf_counter() - decided
+        for name, was in zip(_COUNTERS, before, strict=True):
+            spent = getattr(agent.model, name) - was
+            setattr(self.costs, name, getattr(self.costs, name) + spent)
+
+    def _check(self, observation: np.ndarray) -> None:
+        if observation.dtype.kind == "f" and not np.isfinite(observation).all():
+            raise UserError(
+                f"{self.task.facts.name}: an observation is not finite at control step"
+                f" {self.env_steps} of training; check the task"
+            )
+
+    def _remember(self, said: dict[str, float]) -> None:
+        for name, value in said.items():
+            if not np.isfinite(value):
+                raise UserError(
+                    f"{name} is {value} at control step {self.env_steps} of training, gradient step"
+                    f" {self.learner.updates}"
+                )
+            self.said.setdefault(name, []).append(value)
+
+    def take_log(self) -> dict[str, Any]:
+        """Means of what was said since the last call: losses, and returns of training episodes."""
+        said, self.said = self.said, {}
+        means = {name: fmean(values) for name, values in said.items()}
+        return {"env_steps": self.env_steps, "updates": self.learner.updates, **means}
+
+    def take_costs(self) -> Costs:
+        """What training has cost since the last call."""
+        self._settle()
+        costs, self.costs = self.costs, Costs()
+        return costs
+
+    def _settle(self) -> None:
+        """Bring the costs up to date."""
+        self.costs += self.meter.lap()
+        counts = self.learner.updates, self.learner.flops
+        self.costs.updates += counts[0] - self._counted[0]
+        self.costs.flops += counts[1] - self._counted[1]
+        self._counted = counts
+
+    def state(self) -> dict[str, Any]:
+        """All that decides how training goes on, the source apart (`source.state()`)."""
+        self._settle()
+        return {
+            "learner": self.learner.state(),
+            "task": vars(self.task.snapshot()),
+            "carry": self._carry,
+            "costs": vars(self.costs),
+            "said": self.said,
+            "observation": self._observation,
+            "start": self._start,
+            "returns": self._returns,
+            "env_steps": self.env_steps,
+            "decisions": self.decisions,
+        }
+
+    def load(self, state: dict[str, Any], source: dict[str, Any] | None) -> None:
+        """Become what `state` said; with an empty source where there is none."""
+        self.learner.load(state["learner"])
+        self._counted = self.learner.updates, self.learner.flops
+        self.task.restore(type(self.task.snapshot())(**state["task"]))
+        self._carry, self.said = state["carry"], state["said"]
+        self.costs += Costs(**state["costs"])
+        self._observation, self._start = state["observation"], state["start"]
+        self._returns = state["returns"]
+        self.env_steps, self.decisions = state["env_steps"], state["decisions"]
+        if source is not None:
+            self.source.load(source)
