@@ -1,0 +1,37 @@
+"""Networks that see: what stands before the layers of a policy or a value on Atari."""
+
+import torch
+from torch import nn
+
+SIZE = 84  # pixels on each side of a frame
+KINDS = ("nature", "efficient")
+
+
+class Pixels(nn.Module):
+    """Frames [N, C, 84, 84] of bytes to numbers from 0 to 1."""
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        return frames.float() / 255
+
+
+def torso(kind: str, channels: int) -> tuple[nn.Sequential, int]:
+    """A stack of convolutions for frames [N, channels, 84, 84] of bytes; the size of what it gives.
+
+    `nature`: Mnih et al. (2015), "Human-level control through deep reinforcement learning": 3136.
+    `efficient`: van Hasselt et al. (2019), "When to use parametric models in reinforcement
+    learning?", appendix E: 576.
+
+    Raises:
+      ValueError: for an unknown kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"learner.torso is '{kind}': choose one of {', '.join(KINDS)}")
+    if kind == "nature":
+        layers, size = ((32, 8, 4), (64, 4, 2), (64, 3, 1)), 64 * 7 * 7
+    else:
+        layers, size = ((32, 5, 5), (64, 5, 5)), 64 * 3 * 3
+    stack: list[nn.Module] = [Pixels()]
+    for out, kernel, stride in layers:
+        stack += [nn.Conv2d(channels, out, kernel, stride), nn.ReLU(inplace=True)]
+        channels = out
+    return nn.Sequential(*stack, nn.Flatten()), size
