@@ -10,8 +10,8 @@ from contextlib import suppress
 from hydra import compose, initialize_config_dir
 
 from suites import usage
-from suites.assembly import CONF, build
-from suites.evaluate import Agent, evaluate
+from suites.assembly import CONF, assemble, settle
+from suites.evaluate import evaluate
 from suites.ledger import Meter
 from suites.tasks import registry
 
@@ -26,12 +26,8 @@ def first_return(task_name: str, seed: int, budget: int, steps: int) -> float:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=overrides)
     meter = Meter()
-    task = build("task", config, num_envs=1, threads=1)
-    agent = Agent(
-        build("planner", config, spec=task.facts),
-        build("world_model", config, task=task, threads=1),
-        build("learner", config, action_space=task.facts.action_space),
-    )
+    settle(config, learns=False)
+    task, agent = assemble(config, threads=1)
     reached = 0.0
 
     def on_step(episode: int, played: int, score: float, seconds: float) -> None:

@@ -13,6 +13,11 @@ class GreedyActor:
     def __init__(self, learner: Any):
         self._learner = learner
 
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the learner's networks so far."""
+        return self._learner.flops
+
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
         """Mean actions [B, A] for features [B, O]."""
         return self._learner.mean(features)

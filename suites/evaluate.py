@@ -109,6 +109,7 @@ def _play(
 ) -> Episode:
     model, counters = agent.model, ("sim_steps", "sim_frames", "model_steps")
     before = {name: getattr(model, name) for name in counters}
+    flops = getattr(agent.prior, "flops", 0)
     clock = Stopwatch(meter)
     pilot = Pilot(agent, task, seed, episode, clock)
     states: list[np.ndarray] = []
@@ -126,6 +127,7 @@ def _play(
     costs.act_seconds, costs.collect_seconds = sum(pilot.plan_seconds), collect_seconds
     for name in counters:
         setattr(costs, name, getattr(model, name) - before[name])
+    costs.flops = getattr(agent.prior, "flops", 0) - flops
     return Episode(
         index=episode,
         score=score,

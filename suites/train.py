@@ -59,6 +59,7 @@ class Trainer:
         Raises:
           UserError: for a loss, a reward or an observation that is not finite.
         """
+        self._counted = self.learner.updates, self.learner.flops  # evaluation counts for itself
         while self.env_steps < until:
             self._decide()
             begin = time.perf_counter()
@@ -162,7 +163,6 @@ class Trainer:
     def load(self, state: dict[str, Any], source: dict[str, Any] | None) -> None:
         """Become what `state` said; with an empty source where there is none."""
         self.learner.load(state["learner"])
-        self._counted = self.learner.updates, self.learner.flops
         self.task.restore(type(self.task.snapshot())(**state["task"]))
         self._carry, self.said = state["carry"], state["said"]
         self.costs += Costs(**state["costs"])
