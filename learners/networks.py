@@ -32,13 +32,18 @@ class EnsembleLinear(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
-class EnsembleLayerNorm(nn.Module):
-    """Layer normalisation [E, N, size] with a gain and an offset for each member."""
+class LayerNorm(nn.Module):
+    """Layer normalisation [N, size], or [E, N, size] with gains and offsets for each member.
 
-    def __init__(self, members: int, size: int):
+    torch's own layer adds up the gradients of its gains in parts, one for each thread: they would
+    depend on how many there are.
+    """
+
+    def __init__(self, size: int, members: int | None):
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(members, 1, size))
-        self.bias = nn.Parameter(torch.zeros(members, 1, size))
+        shape = (size,) if members is None else (members, 1, size)
+        self.weight = nn.Parameter(torch.ones(shape))
+        self.bias = nn.Parameter(torch.zeros(shape))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.addcmul(self.bias, functional.layer_norm(x, x.shape[-1:]), self.weight)
@@ -47,11 +52,6 @@ class EnsembleLayerNorm(nn.Module):
 def linear(size: int, out: int, members: int | None) -> nn.Module:
     """An affine map; of each member of an ensemble, unless `members` is None."""
     return nn.Linear(size, out) if members is None else EnsembleLinear(members, size, out)
-
-
-def layer_norm(size: int, members: int | None) -> nn.Module:
-    """Layer normalisation; of each member of an ensemble, unless `members` is None."""
-    return nn.LayerNorm(size) if members is None else EnsembleLayerNorm(members, size)
 
 
 def mlp(size: int, width: int, depth: int, out: int, members: int | None = None) -> nn.Module:
@@ -69,7 +69,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int, members: int | None):
         super().__init__()
         self.inner = nn.Sequential(
-            layer_norm(width, members),
+            LayerNorm(width, members),
             _scaled(linear(width, 4 * width, members), nn.init.kaiming_normal_),
             nn.ReLU(inplace=True),
             _scaled(linear(4 * width, width, members), nn.init.kaiming_normal_),
@@ -88,7 +88,7 @@ def simba(size: int, width: int, depth: int, out: int, members: int | None = Non
     return nn.Sequential(
         _scaled(linear(size, width, members), nn.init.orthogonal_),
         *(ResidualBlock(width, members) for _ in range(depth)),
-        layer_norm(width, members),
+        LayerNorm(width, members),
         _scaled(linear(width, out, members), nn.init.orthogonal_),
     )
 

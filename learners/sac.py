@@ -18,6 +18,7 @@ from learners import squashed
 from learners.actor import GreedyActor
 from learners.flops import Flops
 from learners.networks import RunningNorm, network
+from learners.optimisation import descend
 from learners.replay import Batch, Replay
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
@@ -71,6 +72,7 @@ class SAC:
         twin: bool,
         reward_scale: float,
     ):
+        squashed.check_box(spec, "sac")
         self.box = squashed.ActionBox(spec.action_space)
         self.size = int(np.prod(spec.observation_space.shape))
         self.device, self.num_envs = torch.device(device), num_envs
@@ -171,16 +173,16 @@ class SAC:
         critic_loss = (
             functional.mse_loss(values, target.expand_as(values), reduction="sum") / self.batch
         )
-        _descend(self.critic_optimiser, critic_loss)
+        descend(self.critic_optimiser, critic_loss)
 
         action, log_probability = squashed.sample(*self._policy(observations), normal[1])
         value = self._values(parts.critic, observations, action).amin(dim=0)
         actor_loss = (temperature * log_probability - value).mean()
-        _descend(self.actor_optimiser, actor_loss)
+        descend(self.actor_optimiser, actor_loss)
 
         entropy = -log_probability.detach().mean()
         temperature_loss = parts.log_temperature.exp() * (entropy - self.target_entropy)
-        _descend(self.temperature_optimiser, temperature_loss)
+        descend(self.temperature_optimiser, temperature_loss)
 
         with torch.no_grad():
             for target, parameter in self._averaged:
@@ -246,11 +248,3 @@ class _Networks(nn.Module):
             self.critic = network(kind, observation + action, *critic, 1, critics)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.tensor(float(np.log(temperature))))
-
-
-def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    """A gradient step of these parameters alone: those of other networks get no gradient."""
-    inputs = optimiser.param_groups[0]["params"]
-    loss.backward(inputs=inputs)
-    optimiser.step()
-    optimiser.zero_grad()

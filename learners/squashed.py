@@ -51,3 +51,21 @@ class ActionBox:
     def to_unit(self, actions: np.ndarray) -> np.ndarray:
         """Actions [B, A] of a learner, for those of the task."""
         return (actions - self.middle) / self.half
+
+
+def check_box(spec: Any, learner: str) -> None:
+    """Refuse a task whose actions are discrete, or whose observations are pictures.
+
+    Raises:
+      ValueError: says what can be chosen instead.
+    """
+    if hasattr(spec.action_space, "n"):
+        raise ValueError(
+            f"learner={learner} needs continuous actions, and task {spec.name} has"
+            f" {spec.action_space}: choose learner=dqn, rainbow, ppo or sac"
+        )
+    if len(spec.observation_space.shape) != 1:
+        raise ValueError(
+            f"learner={learner} needs observations that are vectors, and those of task"
+            f" {spec.name} are {spec.observation_space.shape}"
+        )
