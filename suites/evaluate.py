@@ -4,6 +4,9 @@ It has its own task instance and its own episode seeds, which are the same for e
 carries the agent's warm start itself, so that it can't disturb training.
 """
 
+import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
+
+# isort: split
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -262,3 +265,9 @@ def middle_action(space: Any) -> np.ndarray:
     bounded = np.isfinite(space.low) & np.isfinite(space.high)
     low, high = np.where(bounded, space.low, 0.0), np.where(bounded, space.high, 0.0)
     return (low + high) / 2
+
+
+if __name__ == "__main__":
+    from suites.rescore import main
+
+    main()

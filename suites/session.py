@@ -58,7 +58,7 @@ class Session:
             complain(f"continuing from control step {self.trainer.env_steps} of training")
         steps = self.trainer.env_steps
         self.run.keep("metrics.jsonl", lambda row: row["env_steps"] <= steps)
-        self._saved, self._logged = time.monotonic(), steps
+        self._saved = time.monotonic()
         self._progress = TrainingProgress(steps, config.budget.env_steps)
 
     def train(self, until: int, rows: int) -> None:
@@ -73,8 +73,7 @@ class Session:
         def on_decision(trainer: Trainer) -> None:
             self.meter.poll()
             self._progress.step(trainer.env_steps, trainer.said)
-            if trainer.env_steps - self._logged >= every:
-                self._logged = trainer.env_steps
+            if trainer.env_steps - trainer.logged >= every:
                 self.run.append("metrics.jsonl", trainer.take_log())
             if time.monotonic() - self._saved >= self.config.checkpoint.seconds:
                 self._save(rows)

@@ -35,6 +35,7 @@ class Trainer:
     Attributes:
       env_steps: Control steps so far.
       costs: Since they were last taken.
+      logged: Control steps when what was said was last taken.
       said: What the learner said, and the returns of its episodes, since they were last taken.
     """
 
@@ -43,7 +44,7 @@ class Trainer:
         self.learner = agent.prior
         self.source = self.learner.make_source(task.num_envs, folder)
         self.costs = Costs()
-        self.env_steps = self.decisions = 0
+        self.env_steps = self.decisions = self.logged = 0
         self._carry = agent.planner.init(task.num_envs)
         space = task.facts.action_space
         self._bounds = (space.low, space.high) if isinstance(space, Box) else None
@@ -126,7 +127,7 @@ class Trainer:
 
     def take_log(self) -> dict[str, Any]:
         """Means of what was said since the last call: losses, and returns of training episodes."""
-        said, self.said = self.said, {}
+        said, self.said, self.logged = self.said, {}, self.env_steps
         means = {name: fmean(values) for name, values in said.items()}
         return {"env_steps": self.env_steps, "updates": self.learner.updates, **means}
 
@@ -158,6 +159,7 @@ class Trainer:
             "returns": self._returns,
             "env_steps": self.env_steps,
             "decisions": self.decisions,
+            "logged": self.logged,
         }
 
     def load(self, state: dict[str, Any], source: dict[str, Any] | None) -> None:
@@ -168,6 +170,7 @@ class Trainer:
         self.costs += Costs(**state["costs"])
         self._observation, self._start = state["observation"], state["start"]
         self._returns = state["returns"]
-        self.env_steps, self.decisions = state["env_steps"], state["decisions"]
+        for name in ("env_steps", "decisions", "logged"):
+            setattr(self, name, state[name])
         if source is not None:
             self.source.load(source)

@@ -1,0 +1,114 @@
+"""Scores a stored agent again: `python -m suites.evaluate <run directory>`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from suites import usage
+from suites.assembly import assemble
+from suites.checkpoints import load_state
+from suites.environment import complain, debugging
+from suites.errors import UserError
+from suites.evaluate import evaluate
+from suites.ledger import Meter, allowed_threads
+from suites.look import read_config
+from suites.progress import Progress
+
+HELP = """\
+Play the last evaluation of a run again, with the agent that the run left.
+
+  python -m suites.evaluate <run directory>                the same episodes: the score must agree
+  python -m suites.evaluate <run directory> episodes=100   more of them; the first are the same
+
+Nothing is written. Exit code 0: what is recorded agrees; 1: it does not; 2: bad input."""
+
+
+def main() -> None:
+    """The command line."""
+    words = sys.argv[1:]
+    if not words or {"-h", "--help"} & set(words):
+        print(HELP)
+        sys.exit(0 if words else 2)
+    try:
+        agrees = rescore(Path(words[0]), count_of(words[1:]))
+    except (UserError, HydraException) as error:
+        if debugging():
+            raise
+        complain(f"error: {usage.explain(error)}")
+        sys.exit(2)
+    sys.exit(0 if agrees else 1)
+
+
+def count_of(words: list[str]) -> int | None:
+    """The episodes that are asked for; None where nothing is said.
+
+    Raises:
+      UserError: for anything else.
+    """
+    count = None
+    for word in words:
+        key, _, value = word.partition("=")
+        if key != "episodes":
+            raise UserError(f"unknown option '{word}': there is only episodes=<number>")
+        if not value.isdigit() or not int(value):
+            raise UserError(f"episodes is '{value}': give a whole number of at least 1")
+        count = int(value)
+    return count
+
+
+def rescore(path: Path, episodes: int | None) -> bool:
+    """Play, and print the returns beside the recorded ones; whether they agree.
+
+    Raises:
+      UserError: where there is no such run, or it is not done.
+    """
+    config = read_config(path)
+    recorded = recorded_returns(path)
+    count = episodes or len(recorded)
+    task, agent = assemble(config, config.threads or allowed_threads())
+    if agent.prior.trains:
+        agent.prior.load(load_state(path / "checkpoint" / "agent.pt"))
+    progress, meter = Progress(0, count, task.facts.horizon), Meter()
+    meter.lap()
+    seeds = config.seed, config.evaluation.seed
+    try:
+        played = [
+            episode.score
+            for episode in evaluate(
+                agent.greedy, task, *seeds, range(count), meter, on_step=progress.step
+            )
+        ]
+    finally:
+        progress.close()
+    print(f"{'episode':>8}{'recorded':>12}{'now':>12}")
+    for k, score in enumerate(played):
+        was = f"{recorded[k]:.2f}" if k < len(recorded) else ""
+        print(f"{k:>8}{was:>12}{score:>12.2f}")
+    print(f"{'mean':>8}{_mean(recorded):>12.2f}{_mean(played):>12.2f}")
+    compared = list(zip(recorded, played, strict=False))
+    agrees = all(was == now for was, now in compared)
+    print("what is recorded agrees" if agrees else "what is recorded does NOT agree")
+    return agrees
+
+
+def recorded_returns(path: Path) -> list[float]:
+    """The returns of a run's last evaluation.
+
+    Raises:
+      UserError: if the run is not done.
+    """
+    try:
+        summary: Any = OmegaConf.to_container(OmegaConf.load(path / "summary.json"))
+    except OSError:
+        raise UserError(
+            f"{path} is not done: the command that began it continues it; agents are stored at the"
+            " end"
+        ) from None
+    return [float(score) for score in summary["returns"]]
+
+
+def _mean(scores: list[float]) -> float:
+    return sum(scores) / len(scores)
