@@ -56,12 +56,14 @@ class Study:
       name: Of the table `results/<group>/<name>.csv`, and of the report beside it.
       group: Runs lie in `runs/<group>`.
       report: Makes Markdown of the rows.
+      extract: What a finished run's folder gives: a dictionary for each of its rows.
     """
 
     group: str
     name: str
     jobs: tuple[Job, ...]
     report: Callable[[list[dict[str, Any]]], str]
+    extract: Callable[[Path], list[dict[str, Any]]] = lambda run: [last_score(run)]
 
     @property
     def table(self) -> Path:
@@ -72,28 +74,28 @@ class Study:
         """Where a job's run lies, as `runs_dir`."""
         return Path("runs", self.group, self.name, job.label)
 
-    def summary(self, job: Job) -> dict[str, Any] | None:
-        """What its run left, None if it is not done."""
+    def done(self, job: Job) -> Path | None:
+        """Its run directory, None if it is not done."""
         key = dict(job.key)
         pattern = f"{key['task']}/*/*/seed{key['seed']}/summary.json"
         found = sorted(self.folder(job).glob(pattern))
-        return json.loads(found[-1].read_text()) if found else None
+        return found[-1].parent if found else None
 
     def rows(self, fresh: bool = False) -> list[dict[str, Any]]:
-        """A row per finished job: of its run, or else (unless `fresh`) of the committed table."""
-        written = {}
+        """Those of finished jobs: of the runs, or else (unless `fresh`) of the committed table."""
+        written: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         if self.table.exists() and not fresh:
             with self.table.open(newline="") as file:
                 for row in csv.DictReader(file):
                     if None in row or None in row.values():
                         raise SystemExit(f"error: {self.table} has a row that is cut off: {row}")
-                    written[_identity(row, self.jobs)] = row
+                    written.setdefault(_identity(row, self.jobs), []).append(row)
         rows = []
         for job in self.jobs:
-            summary = self.summary(job)
-            row = _row(job, summary) if summary else written.get(_key(job))
-            if row:
-                rows.append({name: _number(value) for name, value in row.items()})
+            found = written.get(_key(job), [])
+            if run := self.done(job):
+                found = [{**dict(job.key), **row} for row in self.extract(run)]
+            rows += [{name: _number(value) for name, value in row.items()} for row in found]
         return rows
 
     def write(self, rows: list[dict[str, Any]]) -> str:
@@ -123,11 +125,11 @@ class Study:
             command = [sys.executable, "-m", "suites.run", *words]
             done = subprocess.run(command, check=False, capture_output=True, text=True)
             told = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["?"])[-1]
-            summary = self.summary(job)
+            run = self.done(job)
             what = " ".join(str(value) for _, value in job.key)
-            print(what, f"{summary['score']:.1f}" if summary else told, flush=True)
+            print(what, last_score(run)["score"] if run else told, flush=True)
             with writing:
-                if summary:
+                if run:
                     self.write(self.rows())
 
         with ThreadPoolExecutor(workers) as pool:
@@ -153,16 +155,31 @@ def _identity(row: dict[str, Any], jobs: tuple[Job, ...]) -> tuple[str, ...]:
     return tuple(str(row[name]) for name, _ in jobs[0].key)
 
 
-def _row(job: Job, summary: dict[str, Any]) -> dict[str, Any]:
+def last_score(run: Path) -> dict[str, Any]:
+    """The score of a run, and what it cost."""
+    summary = json.loads((run / "summary.json").read_text())
     ledger = summary["ledger"]
     return {
-        **dict(job.key),
         "score": round(summary["score"], 2),
         "sim_steps_per_decision": round(
             ledger["evaluation_sim_steps"] / ledger["evaluation_decisions"]
         ),
         "cpu_seconds": round(ledger["evaluation_cpu_seconds"], 1),
     }
+
+
+def learning_curve(run: Path) -> list[dict[str, Any]]:
+    """The score of each evaluation of a training, and what training had cost until then."""
+    rows = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
+    return [
+        {
+            "env_steps": row["env_steps"],
+            "score": round(row["score"], 2),
+            "updates": row["updates"],
+            "cpu_seconds": round(row["cpu_seconds"], 1),
+        }
+        for row in rows
+    ]
 
 
 def _number(value: Any) -> Any:

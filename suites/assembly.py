@@ -1,7 +1,5 @@
 """From a configuration to the parts of a run."""
 
-import ctypes
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +69,9 @@ def assemble(config: Any, threads: int) -> tuple[Any, Agent]:
             f"budget.env_steps is {config.budget.env_steps}, but nothing in this agent learns:"
             " leave it at 0"
         )
-    if isinstance(planner, NoPlanner):
-        return task, Agent(planner, Observed(), learner)
     model = build("world_model", config, task=task, threads=threads)
+    if isinstance(planner, NoPlanner):
+        model = Observed()  # who does not look ahead needs no model; but its options were checked
     return task, Agent(planner, model, learner)
 
 
@@ -90,22 +88,9 @@ def prepare_torch(config: Any, threads: int) -> None:
             "learning needs torch, which is not installed: pip install 'plan-or-learn[learn]'"
         ) from None
     torch.set_num_threads(threads)
-    keep_memory()
+    keep_pages()
     try:
         torch.zeros(1, device=str(config.device))
     except (RuntimeError, AssertionError) as error:
         told = str(error).splitlines()[0]
         raise UserError(f"device={config.device} can't be used: {told}; choose cpu") from None
-
-
-def keep_memory() -> None:
-    """Let the allocator keep blocks of up to 32 MiB instead of giving them back to the system.
-
-    The tensors of a gradient step come and go: what was given back is cleared anew, page by page,
-    which costs a seventh of a step of SAC.
-    """
-    trim, mmap = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
-    with suppress(OSError, AttributeError):  # other systems have other allocators
-        allocator = ctypes.CDLL(None)
-        allocator.mallopt(mmap, 32 << 20)
-        allocator.mallopt(trim, 1 << 30)
