@@ -19,12 +19,14 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 def settle(config: Any, learns: bool) -> None:
     """Give values to what is null because its default depends on whether anything learns."""
 
-    def default(group: str, name: str, value: int) -> None:
-        if OmegaConf.is_dict(config[group]) and config[group][name] is None:
-            config[group][name] = value
+    def default(group: str, name: str, value: int | str) -> None:
+        node = config[group]
+        if OmegaConf.is_dict(node) and name in node and node[name] is None:
+            node[name] = value
 
     default("budget", "env_steps", 100_000 if learns else 0)
     default("evaluation", "episodes", 10 if learns else 1)
+    default("task", "observation", "pixels" if learns else "ram")  # of Atari games alone
     total = OmegaConf.select(config, "budget.env_steps")
     if isinstance(total, int):
         default("evaluation", "every", max(total // 10, 1))

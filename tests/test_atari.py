@@ -12,9 +12,8 @@ from gymnasium.vector import AutoresetMode
 
 from suites import doctor
 from suites.errors import UserError
-from suites.tasks import registry
+from suites.tasks import atari, registry
 from suites.tasks.atari.emulator import RAM, Settings
-from suites.tasks.atari.pixels import PixelTask
 from suites.tasks.atari_names import ATARI26, ATARI57, GAMES, OPTIONS, SCORES, TWO_PLAYERS
 
 
@@ -135,6 +134,7 @@ def test_every_option_matters(option):
         ({"noop_max": -1}, "task.noop_max is -1"),
         ({"max_frames": 1.5}, "task.max_frames is 1.5"),
         ({"screen": "yes"}, "task.screen is 'yes': give true or false"),
+        ({"observation": "rgb"}, "task.observation is 'rgb': give ram or pixels"),
         ({"restore": "exact"}, "task.restore is 'exact': give state or replay"),
         ({"full_action_space": 3}, "task.full_action_space is 3"),
         ({"mode": 5}, "task.mode is 5: breakout has 0, 4, 8"),
@@ -142,8 +142,6 @@ def test_every_option_matters(option):
     ],
 )
 def test_bad_options_are_one_line(option, said):
-    from suites.tasks import atari
-
     with pytest.raises(UserError, match=said) as caught:
         atari.make("breakout", **option)
     assert "\n" not in str(caught.value)
@@ -336,6 +334,7 @@ def test_a_picture():
         ("task=warlords", "task warlords is a game for two players"),
         ("task=pong task.stickyness=0", "nearest: task.sticky"),
         ("task=pong task.sticky=-1", "task.sticky is -1: give a probability"),
+        ("task=pong task.observation=screen", "is 'screen': give ram or pixels"),
         ("task=pong task.name=pung", "unknown task 'pung'; nearest: pong"),
         ("task=pong task.mode=7", "task.mode is 7: pong has 0, 1"),
         ("task=pong task.sticky=0 world_model.clairvoyant=true", "throws no dice"),
@@ -356,7 +355,7 @@ def test_without_ale(command, monkeypatch):
     (line,) = err.splitlines()
     assert "pip install 'plan-or-learn[atari]'" in line
     with pytest.raises(UserError, match=r"plan-or-learn\[atari\]"):
-        PixelTask("pong")
+        atari.make("pong")
 
 
 def test_the_doctor(monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import first_steps, rollout, search
+from benchmarks import atari, first_steps, rollout, search
 from benchmarks.study import Study, filled, job
 from suites import usage
 from suites.run import CONF
@@ -44,6 +44,15 @@ def test_search(tmp_path, capsys):
     assert all(row["us"] > 0 for row in report["rows"])
     assert ("us, mctx" in report["rows"][0]) == (report["left_out"] is None)
     assert report["rows"][0]["line"] in capsys.readouterr().out
+
+
+def test_atari(tmp_path, capsys):
+    path = tmp_path / "atari.json"
+    atari.main(["--quick", "--json", str(path)])
+    (row,) = json.loads(path.read_text())["rows"]
+    assert row["line"] == "pong x 2"
+    assert row["ratio"] > 0
+    assert row["line"] in capsys.readouterr().out
 
 
 def test_a_study_runs_what_is_missing(tmp_path, monkeypatch, capsys):

@@ -97,6 +97,9 @@ ATARI26: tuple[str, ...] = tuple(_ATARI26.split())
 # How an emulator goes back to a state: the values of the option `restore`.
 RESTORES: tuple[str, ...] = ("state", "replay")
 
+# What an environment shows: the values of the option `observation`.
+OBSERVATIONS: tuple[str, ...] = ("ram", "pixels")
+
 # The keys of a game's yaml, if it had one, with their defaults and what they mean.
 OPTIONS: dict[str, tuple[float | int | bool | str | None, str]] = {
     "sticky": (0.25, "probability at each frame that the last action goes on; 0: deterministic"),
@@ -108,4 +111,5 @@ OPTIONS: dict[str, tuple[float | int | bool | str | None, str]] = {
     "difficulty": (None, "position of the console's switches; null: the usual one, 0"),
     "screen": (False, "whether planners also get the screen, 34 kB a state"),
     "restore": ("state", "how to go back to a state: by ALE's own, or replay: from the start"),
+    "observation": (None, "ram or pixels; null: pixels where something learns, else ram"),
 }

@@ -9,8 +9,9 @@ or in one expression, without the import:
 `gymnasium.make_vec("suites.tasks.registration:plan-or-learn/cheetah-run-v0", num_envs=16)`.
 
 What comes back is a `suites.tasks.control.ControlTask`, stepped in compiled code where the task has
-a twin; of an Atari game, a `suites.tasks.atari.pixels.PixelTask`. It resets itself in the step that
-ends an episode (Gymnasium's `SAME_STEP`).
+a twin; of an Atari game, a `suites.tasks.atari.task.AtariTask` that shows pixels, or with
+`observation="ram"` the RAM. It resets itself in the step that ends an episode (Gymnasium's
+`SAME_STEP`).
 """
 
 import gymnasium
@@ -26,9 +27,10 @@ def identifier(name: str) -> str:
     return f"{NAMESPACE}/{name}-v0"
 
 
-for _names, _entry in (
-    (TASKS, "suites.tasks.control:suite_task"),
-    (GAMES, "suites.tasks.atari.pixels:PixelTask"),
+for _names, _entry, _options in (
+    (TASKS, "suites.tasks.control:suite_task", {}),
+    (GAMES, "suites.tasks.atari:make", {"observation": "pixels"}),
 ):
     for _name in _names:
-        gymnasium.register(identifier(_name), vector_entry_point=_entry, kwargs={"name": _name})
+        _given = {"name": _name, **_options}
+        gymnasium.register(identifier(_name), vector_entry_point=_entry, kwargs=_given)

@@ -9,24 +9,17 @@ from suites.tasks.registry import unknown
 
 
 def make(name: str, num_envs: int = 1, threads: int = 1, **options: Any) -> Any:
-    """The game of that name, for planners: `suites.tasks.atari.task.AtariTask`.
+    """The game of that name: `suites.tasks.atari.task.AtariTask`.
 
-    Its own environments are stepped in this process, whatever `threads` says.
+    Arguments:
+      threads: Taken like that of every task, and of no effect: a frame of ALE holds Python's lock.
+      options: Those of `suites.tasks.atari_names.OPTIONS`.
 
     Raises:
       UserError: if there is no such game, for bad options, and where ale-py is not installed.
     """
-    from suites.tasks.atari.task import AtariTask
-
-    return AtariTask(settings(name, **options), num_envs)
-
-
-def settings(name: str, **options: Any) -> Settings:
-    """The settings of a game.
-
-    Raises:
-      UserError: if there is no such game, and for bad options.
-    """
     if name not in GAMES:
         raise UserError(unknown(name))
-    return Settings(name, **options)
+    from suites.tasks.atari.task import AtariTask
+
+    return AtariTask(Settings(name, **options), num_envs)

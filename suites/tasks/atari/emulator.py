@@ -16,7 +16,7 @@ import numpy as np
 
 from suites.errors import UserError
 from suites.tasks.atari.dice import throw
-from suites.tasks.atari_names import RESTORES
+from suites.tasks.atari_names import OBSERVATIONS, RESTORES
 
 HEADER = struct.Struct("<QBBBxI")  # key, last executed action, alive, lives, length of the state
 KEY, LIVES = slice(0, 8), slice(10, 11)
@@ -48,6 +48,7 @@ class Settings:
     difficulty: int | None = None
     screen: bool = False
     restore: str = "state"
+    observation: str | None = None
 
     def __post_init__(self) -> None:
         number = isinstance(self.sticky, int | float) and not isinstance(self.sticky, bool)
@@ -64,6 +65,10 @@ class Settings:
                 raise UserError(f"task.{name} is {getattr(self, name)!r}: give true or false")
         if self.restore not in RESTORES:
             raise UserError(f"task.restore is {self.restore!r}: give {' or '.join(RESTORES)}")
+        if self.observation not in (None, *OBSERVATIONS):
+            raise UserError(
+                f"task.observation is {self.observation!r}: give {' or '.join(OBSERVATIONS)}"
+            )
 
 
 def import_ale() -> Any:
@@ -125,6 +130,8 @@ class Emulator:
       state_size: Bytes of a row.
       screen_shape: (210, 160) in most games.
       replayed: Frames that were executed again so far.
+      frames: The last two frames of the last decision in grey, uint8 [2, *screen_shape]; twice the
+        last one where it had no more, or an episode has just begun. None: nobody looks.
     """
 
     def __init__(self, settings: Settings):
@@ -149,7 +156,8 @@ class Emulator:
         history = _COUNT.size + self._frames if self._frames else 0
         pixels = self.screen_shape[0] * self.screen_shape[1] if settings.screen else 0
         self.state_size = RAM.stop + self._capacity + history + pixels
-        self._first = self.read()
+        self._first, self._first_frame = self.read(), self.console.getScreenGrayscale()
+        self.frames: np.ndarray | None = None
         self.restart(0, 0)
 
     def restart(self, key: int, noops: int) -> None:
@@ -159,6 +167,9 @@ class Emulator:
             self._act(_NOOP)
         if self.console.game_over(False):
             self._start()
+            noops = 0
+        if self.frames is not None:  # a restored console draws only with its next frame
+            self.frames[:] = self.console.getScreenGrayscale() if noops else self._first_frame
         self._key, self._last, self.alive = key, _NOOP, True
 
     def _start(self) -> None:
@@ -257,7 +268,8 @@ class Emulator:
         if not self.alive:
             return 0.0
         chosen, sticky, reward = self.actions[action], self.settings.sticky, 0
-        for _ in range(self.settings.frame_skip):
+        last = self.settings.frame_skip - 1
+        for frame in range(last + 1):
             if sticky:
                 self._key, thrown = throw(self._key)
                 if thrown >= sticky:
@@ -265,10 +277,20 @@ class Emulator:
             else:
                 self._last = chosen
             reward += self._act(self._last)
-            if self.console.game_over(False):
+            over = self.console.game_over(False)
+            if self.frames is not None and (frame >= last - 1 or over):
+                self._look(again=frame == last > 0)
+            if over:
                 self.alive = False
                 break
         return float(reward)
+
+    def _look(self, again: bool) -> None:
+        """Note the frame on the screen, beside the one before if this is the decision's second."""
+        assert self.frames is not None
+        self.console.getScreenGrayscale(self.frames[1])
+        if not again:
+            self.frames[0] = self.frames[1]
 
     def picture(self, row: np.ndarray) -> np.ndarray:
         """What the screen shows one frame after a row, [210, 160, 3] in most games."""

@@ -1,80 +1,85 @@
-"""A game for learners: what is on the screen, from ALE's own vector environment in C++."""
+"""What learners see of a game: the last four pictures, grey and small.
 
-from typing import Any
+As in Mnih et al. 2015, *Human-level control through deep reinforcement learning* (Methods,
+"Preprocessing"), and Machado et al. 2018: of each decision the brighter of its last two frames, in
+ALE's grey, 84 x 84.
+"""
+
+from math import gcd
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from numba import njit
 
-from suites.errors import UserError
-from suites.tasks.atari import settings as make_settings
-from suites.tasks.atari.emulator import import_ale
-from suites.tasks.atari.task import make_facts
+import suites.tasks.compile_cache  # noqa: F401  (before Numba compiles anything)
+from suites.tasks.atari.emulator import Emulator
+
+SIZE = 84  # pixels of a side
+STACK = 4  # pictures
 
 
-class PixelTask(VectorEnv):
-    """`num_envs` environments of a game, seen as learners usually do.
+class Pixels:
+    """The pictures of some emulators, from now on.
 
-    Observations are uint8 [B, 4, 84, 84]: the last four decisions, in grey, each the brighter of
-    its last two frames. Rewards are the game's own points, float64 [B]; neither they are clipped,
-    nor does an episode end with a life. Autoreset is Gymnasium's `SAME_STEP`.
+    The first picture of an episode is of the one frame that it begins with, and those before are
+    black. Where the game ends before the last frame of a decision, the picture is of its last one.
 
-    The protocol is that of `AtariTask`, but for the seeds: sticky actions are ALE's own, and the
-    same seed does not give the same episode as there.
-
-    Arguments:
-      name: Of the game.
-      threads: That step the environments; 0: as many as ALE finds best.
-      options: `sticky`, `frame_skip`, `full_action_space`, `noop_max` and `max_frames`.
-
-    Raises:
-      UserError: if there is no such game, for bad options, and where ale-py is not installed.
+    Attributes:
+      stacks: uint8 [B, 4, 84, 84], the newest picture last; not to be kept, since it changes.
     """
 
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+    def __init__(self, emulators: list[Emulator]):
+        height, width = emulators[0].screen_shape
+        self._frames = np.zeros((len(emulators), 2, height, width), np.uint8)
+        for emulator, frames in zip(emulators, self._frames, strict=True):
+            emulator.frames = frames
+        self._shares = *shares(height), *shares(width)
+        self.stacks = np.zeros((len(emulators), STACK, SIZE, SIZE), np.uint8)
 
-    def __init__(self, name: str, num_envs: int = 1, threads: int = 0, **options: Any):
-        for key in ("mode", "difficulty", "screen", "restore"):
-            if options.get(key):
-                raise UserError(f"{key}: ALE's vector environment has no such option")
-        settings = make_settings(name, **options)
-        import_ale()
-        from ale_py.vector_env import AtariVectorEnv
+    def begin(self, which: int) -> None:
+        """Take the first picture of an emulator's episode."""
+        self.stacks[which, :-1] = 0
+        brighter(self._frames[which], *self._shares, self.stacks[which, -1])
 
-        self.num_envs = num_envs
-        self._envs = AtariVectorEnv(
-            name,
-            num_envs,
-            num_threads=threads,
-            max_num_frames_per_episode=settings.max_frames,
-            repeat_action_probability=settings.sticky,
-            full_action_space=settings.full_action_space,
-            autoreset_mode=AutoresetMode.SAME_STEP,
-            frameskip=settings.frame_skip,
-            noop_max=settings.noop_max,
-            reward_clipping=False,
-            use_fire_reset=False,
-        )
-        self.single_observation_space = self._envs.single_observation_space
-        self.single_action_space = self._envs.single_action_space
-        self.observation_space = self._envs.observation_space
-        self.action_space = self._envs.action_space
-        actions = len(self._envs.ale.get_action_set())
-        self.facts = make_facts(settings, self.single_observation_space, actions)
+    def follow(self) -> None:
+        """Take a picture of the decision that each emulator has made."""
+        self.stacks[:, :-1] = self.stacks[:, 1:]
+        for frames, stack in zip(self._frames, self.stacks, strict=True):
+            brighter(frames, *self._shares, stack[-1])
 
-    def reset(
-        self, *, seed: int | np.ndarray | None = None, options: dict | None = None
-    ) -> tuple[np.ndarray, dict]:
-        """Begin an episode in every environment: environment i with seed `seed + i`."""
-        return self._envs.reset(seed=seed, options=options)
 
-    def step(
-        self, actions: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
-        """One decision of each environment with `actions` [B]."""
-        actions = np.asarray(actions).astype(np.int64)
-        if not self.action_space.contains(actions):  # ALE would wait for ever
-            raise ValueError(f"actions are {actions}, expected {self.action_space}")
-        observations, rewards, terminated, truncated, infos = self._envs.step(actions)
-        if "final_obs" in infos:
-            infos["_final_obs"] = terminated | truncated
-        return observations, rewards.astype(np.float64), terminated, truncated, infos
+def shares(length: int) -> tuple[np.ndarray, np.ndarray]:
+    """How much of a small pixel each of the large ones takes, along an axis of `length`.
+
+    Returns:
+      The first large pixel of each small one [84], and the shares of it and of those that follow,
+      [84, K]: whole numbers, whose sum is the same for each small pixel.
+    """
+    large, small = SIZE // gcd(length, SIZE), length // gcd(length, SIZE)  # in a common unit
+    begin = np.arange(SIZE) * small
+    count = max(-(-(b + small) // large) - b // large for b in begin.tolist())
+    first = np.minimum(begin // large, length - count)
+    edges = (first[:, None] + np.arange(count + 1)) * large
+    inside = np.clip(edges, begin[:, None], begin[:, None] + small)
+    return first, np.diff(inside).astype(np.float32)
+
+
+@njit(cache=True)
+def brighter(frames, first_row, row_shares, first_column, column_shares, picture):
+    """The brighter of two frames [2, H, W], shrunk by area into a picture [84, 84].
+
+    Rounded once, a half to the even number: until then all are whole numbers below 2^24.
+    """
+    width = frames.shape[2]
+    area = row_shares[0].sum() * column_shares[0].sum()
+    row = np.empty(width, np.float32)
+    for y in range(len(first_row)):
+        row[:] = 0
+        for k in range(row_shares.shape[1]):
+            share, at = row_shares[y, k], first_row[y] + k
+            for x in range(width):
+                row[x] += share * max(frames[0, at, x], frames[1, at, x])
+        for x in range(len(first_column)):
+            total = np.float32(0)
+            for k in range(column_shares.shape[1]):
+                total += column_shares[x, k] * row[first_column[x] + k]
+            picture[y, x] = np.rint(total / area)

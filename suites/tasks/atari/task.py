@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -16,16 +16,23 @@ from suites.tasks.atari_names import SCORES
 from suites.tasks.seeds import environment_seeds
 from suites.tasks.spec import TaskSpec
 
+if TYPE_CHECKING:
+    from suites.tasks.atari.pixels import Pixels
+
 FRAMES_PER_SECOND = 60
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The whole state: emulators [B, S], decisions [B], and each environment's random stream."""
+    """The whole state: emulators [B, S], decisions [B], and each environment's random stream.
+
+    Where environments show pixels also what they show, [B, 4, 84, 84].
+    """
 
     states: np.ndarray
     steps: np.ndarray
     randoms: list[Any]
+    pixels: np.ndarray | None = None
 
 
 def make_facts(settings: Settings, observation_space: Any, actions: int) -> TaskSpec:
@@ -48,8 +55,13 @@ def make_facts(settings: Settings, observation_space: Any, actions: int) -> Task
 class AtariTask(VectorEnv):
     """`num_envs` environments of one game, with the face of `suites.tasks.control.ControlTask`.
 
-    Observations are the RAM, uint8 [B, 128], rewards the game's own points, float64 [B], neither
-    clipped. An episode ends with the game, not with a life. Autoreset is Gymnasium's `SAME_STEP`.
+    Observations are the RAM, uint8 [B, 128], or with `observation=pixels` the last four pictures,
+    uint8 [B, 4, 84, 84]: see `suites.tasks.atari.pixels`. Rewards are the game's own points,
+    float64 [B], not clipped. An episode ends with the game, not with a life. Autoreset is
+    Gymnasium's `SAME_STEP`.
+
+    The environments step one after another, in this process and thread, since a frame of ALE holds
+    Python's lock.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
@@ -58,9 +70,16 @@ class AtariTask(VectorEnv):
         self.num_envs = num_envs
         self.settings = settings
         self.simulation = AtariSimulation(settings, num_envs)
+        self._pixels: Pixels | None = None
+        shape: tuple[int, ...] = (128,)
+        if settings.observation == "pixels":
+            from suites.tasks.atari import pixels  # Numba is slow to import
+
+            self._pixels = pixels.Pixels(self.simulation.emulators)
+            shape = self._pixels.stacks.shape[1:]
         self.facts = make_facts(
             settings,
-            gymnasium.spaces.Box(0, 255, (128,), np.uint8),
+            gymnasium.spaces.Box(0, 255, shape, np.uint8),
             len(self.simulation.emulators[0].actions),
         )
         self.single_observation_space = self.facts.observation_space
@@ -102,10 +121,12 @@ class AtariTask(VectorEnv):
             noops = int(self._randoms[i].integers(self.settings.noop_max + 1))
             key = int(self._randoms[i].integers(2**64, dtype=np.uint64))
             self.simulation.emulators[i].restart(key, noops)
+            if self._pixels:
+                self._pixels.begin(i)
         self._steps[which] = 0
 
     def _observe(self) -> np.ndarray:
-        return self.simulation.ram()
+        return self._pixels.stacks.copy() if self._pixels else self.simulation.ram()
 
     def step(
         self, actions: np.ndarray
@@ -115,6 +136,8 @@ class AtariTask(VectorEnv):
         if not self.action_space.contains(actions.astype(np.int64)):
             raise ValueError(f"actions are {actions}, expected {self.action_space}")
         rewards, terminated = self.simulation.step(actions)
+        if self._pixels:
+            self._pixels.follow()
         self._steps += 1
         truncated = (self._steps >= self.facts.horizon) & ~terminated
         observations = self._observe()
@@ -129,10 +152,19 @@ class AtariTask(VectorEnv):
     def snapshot(self) -> Snapshot:
         """All that decides how the environments go on."""
         randoms = [random.bit_generator.state for random in self._randoms]
-        return Snapshot(self.simulation.read(), self._steps.copy(), randoms)
+        pixels = self._pixels.stacks.copy() if self._pixels else None
+        return Snapshot(self.simulation.read(), self._steps.copy(), randoms, pixels)
 
     def restore(self, snapshot: Snapshot) -> np.ndarray:
-        """Go back to a snapshot, exact to the bit; the observations [B, 128] there."""
+        """Go back to a snapshot, exact to the bit; the observations there.
+
+        Raises:
+          ValueError: for a snapshot without the pixels that this task shows.
+        """
+        if self._pixels:
+            if snapshot.pixels is None:
+                raise ValueError("the snapshot is of a task that did not show pixels")
+            self._pixels.stacks[:] = snapshot.pixels
         self.simulation.write(snapshot.states)
         self._steps = snapshot.steps.copy()
         self._randoms = [np.random.default_rng() for _ in snapshot.randoms]
