@@ -19,6 +19,7 @@ from learners.flops import Flops
 from learners.networks import RunningNorm
 from learners.policies import Categorical, Gaussian
 from learners.rollouts import Rollouts, advantages, following_values, running_returns
+from learners.threads import one_thread
 
 REWARDS = ("scaled", "sign", "raw")
 METRICS = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
@@ -179,12 +180,13 @@ class PPO:
         self.settings, self.env_steps, self.num_envs = settings, env_steps, settings.num_envs
         self.spaces = spec.observation_space, spec.action_space
         self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
+        with one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.networks = ActorCritic(*self.spaces, settings).to(self.device)
         self.generator = torch.Generator().manual_seed(seed)
+        self._parameters = list(self.networks.parameters())
         self.optimiser = torch.optim.Adam(
-            self.networks.parameters(),
+            self._parameters,
             settings.learning_rate,
             eps=1e-5,  # detail 3
             fused=True,
@@ -242,6 +244,10 @@ class PPO:
         """
         if not source.full:
             return {}
+        with one_thread():
+            return self._learn(source)
+
+    def _learn(self, source: Rollouts) -> dict[str, float]:
         settings, steps = self.settings, source.length * source.num_envs // self.settings.minibatch
         rate = settings.learning_rate * self._remaining()
         self.optimiser.param_groups[0]["lr"] = rate
@@ -324,7 +330,7 @@ class PPO:
             policy_loss + settings.value_weight * value_loss - settings.entropy_weight * entropy
         )  # detail 10
         loss.backward()
-        nn.utils.clip_grad_norm_(self.networks.parameters(), settings.gradient_norm)  # detail 11
+        nn.utils.clip_grad_norm_(self._parameters, settings.gradient_norm)  # detail 11
         self.optimiser.step()
         self.optimiser.zero_grad()
         with torch.no_grad():

@@ -69,13 +69,17 @@ class Rollouts:
     def state(self) -> dict[str, Any]:
         """The decisions so far."""
         arrays = {name: array[: self.filled] for name, array in self._arrays().items()}
+        arrays["next_observation"] = arrays["next_observation"][
+            arrays["cut"]
+        ]  # others mean nothing
         return {**arrays, "env_steps": self.env_steps}
 
     def load(self, state: dict[str, Any]) -> None:
         """Become what `state` said."""
         self.filled, self.env_steps = len(state["reward"]), int(state["env_steps"])
         for name, array in self._arrays().items():
-            array[: self.filled] = state[name]
+            which = np.asarray(state["cut"]) if name == "next_observation" else slice(None)
+            array[: self.filled][which] = state[name]
 
 
 def following_values(values: np.ndarray, bootstraps: np.ndarray, rollouts: Rollouts) -> np.ndarray:
