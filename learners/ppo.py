@@ -14,16 +14,14 @@ import torch
 from torch import nn
 
 from learners.actor import GreedyActor
-from learners.convolutions import torso
 from learners.flops import Flops
-from learners.networks import RunningNorm
-from learners.policies import Categorical, Gaussian
+from learners.policies import ActorCritic
 from learners.rollouts import Rollouts, advantages, following_values, running_returns
 from learners.threads import one_thread
 
 REWARDS = ("scaled", "sign", "raw")
 METRICS = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
-BOUND = 10.0  # of normalised observations and scaled rewards, continuous details 7 and 9
+REWARD_BOUND = 10.0  # of scaled rewards, continuous detail 9
 
 
 @dataclass(frozen=True)
@@ -305,7 +303,9 @@ class PPO:
                 rewards, source.ended, self._running, self.settings.discount
             )
             self.networks.returns.observe(torch.from_numpy(running.reshape(-1, 1)))
-            rewards = np.clip(rewards * self.networks.returns.scale.item(), -BOUND, BOUND)
+            rewards = np.clip(
+                rewards * self.networks.returns.scale.item(), -REWARD_BOUND, REWARD_BOUND
+            )
         return self.settings.reward_scale * rewards
 
     def _minibatches(self, learned: Minibatch) -> list[Minibatch]:
@@ -390,70 +390,3 @@ def _explained_variance(values: torch.Tensor, returns: torch.Tensor) -> float:
     """1 where values [N] are the returns [N], 0 where they tell nothing; 0 if all are the same."""
     variance = returns.var().item()
     return 1 - (returns - values).var().item() / variance if variance > 0 else 0.0
-
-
-class ActorCritic(nn.Module):
-    """All that is learned, and what goes with it into a checkpoint.
-
-    Policy and value share what sees (Atari detail 8), and nothing else (detail 13, continuous
-    detail 4): with vectors, nothing at all.
-    """
-
-    def __init__(self, observation_space: Any, action_space: Any, settings: Settings):
-        super().__init__()
-        discrete = hasattr(action_space, "n")
-        self.policy = Categorical(action_space) if discrete else Gaussian(action_space)
-        self.returns = RunningNorm(1)
-        width, depth = settings.width, settings.depth
-        if settings.torso is None:
-            size = int(np.prod(observation_space.shape))
-            self.norm, self.torso = RunningNorm(size), nn.Identity()
-        else:
-            seen, size = torso(settings.torso, observation_space.shape[0])
-            self.norm, self.torso = None, nn.Sequential(seen, nn.Linear(size, width), nn.ReLU())
-            _orthogonal(self.torso, np.sqrt(2))
-            size = width
-        self.actor = _perceptron(size, width, depth, self.policy.outputs, 0.01)
-        self.critic = _perceptron(size, width, depth, 1, 1.0)
-
-    def observe(self, observations: torch.Tensor) -> torch.Tensor:
-        """Observations [N, *O] as `forward` and `act` take them: vectors [N, O], bytes of pixels.
-
-        Continuous details 6 and 7; pixels are scaled in the torso (Atari detail 9).
-        """
-        if self.norm is None:
-            return observations
-        return self.norm(observations.float().flatten(1)).clamp(-BOUND, BOUND)
-
-    def take_in(self, observations: np.ndarray) -> None:
-        """Normalise from now on with these observations [T, B, *O] as well."""
-        if self.norm is not None:
-            self.norm.observe(torch.from_numpy(observations).flatten(0, 1).flatten(1))
-
-    def act(self, observations: torch.Tensor) -> torch.Tensor:
-        """The policy's parameters [N, outputs]."""
-        return self.actor(self.torso(observations))
-
-    def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The policy's parameters [N, outputs], and values [N]."""
-        seen = self.torso(observations)
-        return self.actor(seen), self.critic(seen)[:, 0]
-
-
-def _perceptron(size: int, width: int, depth: int, out: int, gain: float) -> nn.Sequential:
-    """`depth` hidden layers of `width` hyperbolic tangents, weights of this gain in the last."""
-    layers: list[nn.Module] = []
-    for _ in range(depth):
-        layers += [nn.Linear(size, width), nn.Tanh()]
-        size = width
-    hidden = _orthogonal(nn.Sequential(*layers), np.sqrt(2))
-    return hidden.append(_orthogonal(nn.Sequential(nn.Linear(size, out)), gain))
-
-
-def _orthogonal(layers: nn.Sequential, gain: float) -> nn.Sequential:
-    """The same with orthogonal weights and biases 0 (detail 2)."""
-    for layer in layers.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d):
-            nn.init.orthogonal_(layer.weight, gain)
-            nn.init.zeros_(layer.bias)
-    return layers

@@ -4,6 +4,7 @@ import copy
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from gymnasium.spaces import Box, Discrete
 
 from learners import ppo
 from learners.interface import Transitions
+from learners.policies import Categorical
 from learners.rollouts import Rollouts, advantages, following_values, running_returns
 from planners.noise import Noise
 from planners.none import NoPlanner
@@ -29,7 +31,7 @@ TORQUES = Box(np.array([-1.0, -2.0]), np.array([1.0, 3.0]))
 SMALL = {"num_envs": 2, "length": 6, "minibatch": 4, "epochs": 2, "width": 8}
 
 
-def facts(observation=VECTORS, action=TORQUES):
+def facts(observation: Any = VECTORS, action: Any = TORQUES):
     return SimpleNamespace(name="synthetic", observation_space=observation, action_space=action)
 
 
@@ -163,7 +165,7 @@ def test_value_loss_is_the_larger_one():
     for v, old, target in zip(value, before, returns, strict=True):
         held = max(min(v, old + 0.3), old - 0.3)
         losses.append(max((v - target) ** 2, (held - target) ** 2) / 2)
-    found = ppo.clipped_value_loss(*map(torch.tensor, (value, before, returns)), 0.3)
+    found = ppo.clipped_value_loss(*torch.tensor(np.stack([value, before, returns])), clip=0.3)
     assert found.item() == pytest.approx(np.mean(losses))
 
 
@@ -175,7 +177,7 @@ def test_log_probabilities_and_entropy(action):
     policy, outputs = learner.networks.policy, torch.tensor(random.normal(size=(7, 4))).float()
     outputs = outputs[:, : policy.outputs]
     encoded = policy.encode(policy.sample(outputs, noise))
-    if isinstance(action, Discrete):
+    if isinstance(policy, Categorical):
         reference = torch.distributions.Categorical(logits=outputs)
         expected = reference.log_prob(encoded)
         entropy = reference.entropy()
@@ -262,6 +264,24 @@ def test_solves_the_corridor():
     assert (learner.greedy.sample(cells, None) == 0).all()
     worth = DISTRACTION / (1 - discount) * discount ** np.maximum(np.arange(CELLS // 2) - 1, 0)
     assert learner.value(cells) == pytest.approx(worth, rel=0.05)
+
+
+def test_learns_to_look():
+    """The action is to be the number of the band of the screen that is lit."""
+    settings = {"num_envs": 8, "length": 16, "minibatch": 64, "epochs": 4, "learning_rate": 2e-3}
+    learner = make(facts(PIXELS, Discrete(3)), 0, 3200, torso="efficient", width=32, **settings)
+    source, random = learner.make_source(8, Path()), np.random.default_rng(6)
+    yes, no = np.ones(8, bool), np.zeros(8, bool)
+    for k in range(400):
+        lit, frames = random.integers(3, size=8), np.zeros((8, *PIXELS.shape), np.uint8)
+        for frame, band in zip(frames, lit, strict=True):
+            frame[:, 28 * band : 28 * (band + 1)] = 255
+        action = learner.sample(frames, Noise.together(8, 0, k))
+        reward = 10.0 * (action == lit)
+        source.add(Transitions(frames, action, reward, yes, no, frames, yes))
+        learner.update(source)
+    assert (learner.greedy.sample(frames, None) == lit).all()
+    assert learner.value(frames) == pytest.approx(1.0, abs=0.1)  # of signs of rewards
 
 
 @pytest.mark.parametrize("spec", [facts(), facts(PIXELS, Discrete(3))], ids=["vectors", "pixels"])
