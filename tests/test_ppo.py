@@ -311,7 +311,7 @@ OTHER = {
     "length": 8,
     "minibatch": 6,
     "epochs": 3,
-    "learning_rate": 1e-3,
+    "learning_rate": 5e-3,
     "discount": 0.9,
     "trace": 0.8,
     "clip": 0.01,
