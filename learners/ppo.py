@@ -2,7 +2,8 @@
 
 Schulman et al. (2017), "Proximal Policy Optimization Algorithms", with what Huang et al. (2022),
 "The 37 implementation details of proximal policy optimization", found to be part of it: "detail"
-below, counted within their lists of core, Atari and continuous details.
+below, counted within their lists of core, Atari and continuous details. Atari details 1 to 5 and 7
+are the task's.
 """
 
 from dataclasses import dataclass, replace
@@ -67,8 +68,9 @@ class Settings:
     reward_scale: float
 
     def __post_init__(self) -> None:
-        for name in ("num_envs", "length", "minibatch", "epochs", "width"):
+        for name in ("num_envs", "length", "epochs", "width"):
             _refuse_unless(getattr(self, name) >= 1, self, name, "give a whole number above 0")
+        _refuse_unless(self.minibatch >= 2, self, "minibatch", "give a whole number above 1")
         for name in ("learning_rate", "clip", "value_clip", "gradient_norm", "reward_scale"):
             _refuse_unless(getattr(self, name) > 0, self, name, "give a number above 0")
         for name in ("value_weight", "entropy_weight", "depth"):
@@ -138,9 +140,7 @@ def make_ppo(spec: Any, seed: int, device: str, env_steps: int | None, **options
     pixels = len(spec.observation_space.shape) == 3
     given = {name: value for name, value in options.items() if value is not None}
     if not pixels and "torso" in given:
-        raise ValueError(
-            f"learner.torso is for pixels, and task {spec.name} has none: leave it out"
-        )
+        raise ValueError(f"learner.torso is for pixels, and {spec.name} shows none: leave it out")
     return PPO(spec, seed, device, env_steps, replace(PIXELS if pixels else VECTORS, **given))
 
 
@@ -240,8 +240,8 @@ class PPO:
     def update(self, source: Rollouts) -> dict[str, float]:
         """The epochs over full rollouts, which are then emptied; {} before.
 
-        Means of `METRICS` over the gradient steps (detail 12), and the learning rate, the explained
-        variance of the returns by the values before the update.
+        Means of `METRICS` over the gradient steps, how much of the variance of the returns the
+        values before them explained (detail 12), and the learning rate.
         """
         if not source.full:
             return {}
@@ -290,9 +290,8 @@ class PPO:
         rewards = self._rewards(source)
         values = value.cpu().numpy().reshape(size)
         following = following_values(values, bootstraps.cpu().numpy(), source)
-        estimates = advantages(
-            rewards, values, following, source.ended, settings.discount, settings.trace
-        )  # detail 5
+        decays = settings.discount, settings.trace
+        estimates = advantages(rewards, values, following, source.ended, *decays)  # detail 5
         advantage = torch.from_numpy(estimates.ravel()).to(self.device)
         return Minibatch(observation, action, log_probability, value, advantage, advantage + value)
 
@@ -306,9 +305,8 @@ class PPO:
                 rewards, source.ended, self._running, self.settings.discount
             )
             self.networks.returns.observe(torch.from_numpy(running.reshape(-1, 1)))
-            rewards = np.clip(
-                rewards * self.networks.returns.scale.item(), -REWARD_BOUND, REWARD_BOUND
-            )
+            scaled = rewards * self.networks.returns.scale.item()
+            rewards = np.clip(scaled, -REWARD_BOUND, REWARD_BOUND)
         return self.settings.reward_scale * rewards
 
     def _minibatches(self, learned: Minibatch) -> list[Minibatch]:
@@ -329,10 +327,8 @@ class PPO:
         policy_loss, ratio = clipped_policy_loss(log_ratio, part.advantage, settings.clip)
         value_loss = clipped_value_loss(value, part.value, part.returns, settings.value_clip)
         entropy = policy.entropy(outputs)
-        loss = (
-            policy_loss + settings.value_weight * value_loss - settings.entropy_weight * entropy
-        )  # detail 10
-        loss.backward()
+        loss = policy_loss + settings.value_weight * value_loss  # detail 10
+        (loss - settings.entropy_weight * entropy).backward()
         nn.utils.clip_grad_norm_(self._parameters, settings.gradient_norm)  # detail 11
         self.optimiser.step()
         self.optimiser.zero_grad()
