@@ -6,7 +6,7 @@ import numpy as np
 
 
 class GreedyActor:
-    """The mean actions of a learner with continuous actions, as a `planners.interface.Prior`."""
+    """The most probable actions of a learner, as a `planners.interface.Prior`."""
 
     has_value = True
 
@@ -19,9 +19,9 @@ class GreedyActor:
         return self._learner.flops
 
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
-        """Mean actions [B, A] for features [B, O]."""
-        return self._learner.mean(features)
+        """Actions, [B, A] or [B], for features [B, *O]."""
+        return self._learner.mode(features)
 
     def value(self, features: np.ndarray) -> np.ndarray:
-        """The learner's values [N] of features [N, O]."""
+        """The learner's values [N] of features [N, *O]."""
         return self._learner.value(features)

@@ -23,6 +23,7 @@ class Transitions:
       truncated: [B] whether it was cut off: the value of `next_observation` follows.
       next_observation: [B, *O], the last one of an episode that ended.
       start: [B] whether `observation` begins an episode.
+      held: Control steps for which the action was held.
     """
 
     observation: np.ndarray
@@ -32,6 +33,7 @@ class Transitions:
     truncated: np.ndarray
     next_observation: np.ndarray
     start: np.ndarray
+    held: int = 1
 
 
 class Source(Protocol):

@@ -112,8 +112,8 @@ class SAC:
         """The policy's means, as a prior."""
         return GreedyActor(self)
 
-    def mean(self, features: np.ndarray) -> np.ndarray:
-        """The policy's mean actions [B, A], of the task, for features [B, O]."""
+    def mode(self, features: np.ndarray) -> np.ndarray:
+        """Actions [B, A] at the policy's mean, before it is squashed, for features [B, O]."""
         with torch.no_grad(), self._counter.count("act", len(features)):
             mean, _ = self._policy(self._observations(features))
         return self.box.to_task(torch.tanh(mean).cpu().numpy())

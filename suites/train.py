@@ -93,8 +93,9 @@ class Trainer:
         self.costs.env_frames += steps * task.facts.frames_per_step
         last = infos.get("final_obs", following)
         self._check(last)
+        ends = terminated, truncated
         self.source.add(
-            Transitions(self._observation, action, reward, terminated, truncated, last, self._start)
+            Transitions(self._observation, action, reward, *ends, last, self._start, held)
         )
         self._observation, self._start = following, ended
         self._returns += reward
