@@ -84,18 +84,14 @@ class Study:
     def rows(self, fresh: bool = False) -> list[dict[str, Any]]:
         """Those of finished jobs: of the runs, or else (unless `fresh`) of the committed table."""
         written: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-        if self.table.exists() and not fresh:
-            with self.table.open(newline="") as file:
-                for row in csv.DictReader(file):
-                    if None in row or None in row.values():
-                        raise SystemExit(f"error: {self.table} has a row that is cut off: {row}")
-                    written.setdefault(_identity(row, self.jobs), []).append(row)
+        for row in [] if fresh else read_rows(self.table):
+            written.setdefault(_identity(row, self.jobs), []).append(row)
         rows = []
         for job in self.jobs:
             found = written.get(_key(job), [])
             if run := self.done(job):
                 found = [{**dict(job.key), **row} for row in self.extract(run)]
-            rows += [{name: _number(value) for name, value in row.items()} for row in found]
+            rows += found
         return rows
 
     def write(self, rows: list[dict[str, Any]]) -> str:
@@ -127,7 +123,7 @@ class Study:
             told = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["?"])[-1]
             run = self.done(job)
             what = " ".join(str(value) for _, value in job.key)
-            print(what, last_score(run)["score"] if run else told, flush=True)
+            print(what, f"{last_score(run)['score']:.1f}" if run else told, flush=True)
             with writing:
                 if run:
                     self.write(self.rows())
@@ -180,6 +176,23 @@ def learning_curve(run: Path) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def read_rows(table: Path) -> list[dict[str, Any]]:
+    """The rows of a table, numbers as numbers; none if there is no table.
+
+    Raises:
+      SystemExit: for a row that is cut off.
+    """
+    if not table.exists():
+        return []
+    rows = []
+    with table.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if None in row or None in row.values():
+                raise SystemExit(f"error: {table} has a row that is cut off: {row}")
+            rows.append({name: _number(value) for name, value in row.items()})
+    return rows
 
 
 def _number(value: Any) -> Any:

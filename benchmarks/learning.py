@@ -1,0 +1,199 @@
+"""Learning curves of model-free learners: `python -m benchmarks.learning STUDY`.
+
+Studies: `sac` and `simba` on control tasks, 100,000 control steps, beside published numbers; `ppo`
+on control tasks, a million steps; `pong`, PPO on an Atari game; `der`, data-efficient Rainbow on
+Atari with 100,000 decisions. One configuration of each learner for all tasks of a kind.
+
+The tables with all evaluations go to `results/learning/`, the figures to `docs/figures/`. See
+`benchmarks.study`.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.study import Job, Study, job, learning_curve, main, read_rows
+
+FIGURES = Path("docs/figures")
+SIX = (
+    "cartpole-swingup",
+    "cheetah-run",
+    "walker-walk",
+    "finger-spin",
+    "reacher-easy",
+    "ball_in_cup-catch",
+)
+TWO = ("cheetah-run", "walker-walk")
+
+
+class Published(NamedTuple):
+    """A score that somebody published: mean and standard deviation over seeds, and how many."""
+
+    who: str
+    task: str
+    env_steps: int
+    mean: float
+    deviation: float
+    seeds: int
+
+
+def _published(
+    who: str, seeds: int, steps: int, **scores: tuple[float, float]
+) -> Iterator[Published]:
+    for task, (mean, deviation) in scores.items():
+        name = task.replace("__", "-")
+        yield Published(who, name, steps, mean, deviation, seeds)
+
+
+# SAC as run by the authors of SimbaV2 (github.com/DAVIAN-Robotics/SimbaV2, results/baseline) and of
+# TD-MPC2 (github.com/nicklashansen/tdmpc2, results/sac): after 100,000 control steps, action repeat
+# 2, three seeds (walker-walk of the first: two).
+SAC = (
+    *_published(
+        "SAC, SimbaV2's authors",
+        3,
+        100_000,
+        cartpole__swingup=(861.0, 5.2),
+        cheetah__run=(177.8, 37.2),
+        walker__walk=(448.6, 117.4),
+        finger__spin=(475.2, 18.4),
+        reacher__easy=(931.3, 53.1),
+        ball_in_cup__catch=(971.9, 1.2),
+    ),
+    *_published(
+        "SAC, TD-MPC2's authors",
+        3,
+        100_000,
+        cartpole__swingup=(835.0, 9.5),
+        cheetah__run=(310.1, 65.3),
+        walker__walk=(708.2, 204.3),
+        finger__spin=(762.4, 16.5),
+        reacher__easy=(540.4, 410.4),
+        ball_in_cup__catch=(958.1, 10.8),
+    ),
+)
+# SimBa and SimbaV2, two updates per decision, from the same files of SimbaV2's authors.
+SIMBA = (
+    *_published("SimBa", 10, 100_000, cheetah__run=(558.9, 44.9), walker__walk=(951.4, 33.5)),
+    *_published("SimbaV2", 10, 100_000, cheetah__run=(641.8, 124.5), walker__walk=(961.5, 5.6)),
+)
+# The PPO that DreamerV3 was compared with (github.com/danijar/dreamerv3, scores), five seeds.
+PPO = (
+    *_published(
+        "PPO, DreamerV3's authors", 5, 500_000, cheetah__run=(82.2, 6.3), walker__walk=(65.2, 6.9)
+    ),
+)
+
+
+def jobs(learner: str, tasks: tuple[str, ...], seeds: int, *words: str) -> tuple[Job, ...]:
+    """A learner on each task, `seeds` of each; the first seed of all first."""
+    overrides = (f"learner={learner}", *words)
+    return tuple(
+        job(overrides, task=task, learner=learner, seed=seed)
+        for seed in range(seeds)
+        for task in tasks
+    )
+
+
+def curve(rows: list[dict[str, Any]], task: str, learner: str) -> tuple[np.ndarray, np.ndarray]:
+    """Control steps [T] and scores [seeds, T] of the evaluations that all seeds have."""
+    of_seed: dict[int, dict[int, float]] = {}
+    for row in rows:
+        if (row["task"], row["learner"]) == (task, learner):
+            of_seed.setdefault(row["seed"], {})[row["env_steps"]] = row["score"]
+    shared = sorted(set.intersection(*(set(found) for found in of_seed.values())))
+    return np.array(shared), np.array([[found[n] for n in shared] for found in of_seed.values()])
+
+
+def report(
+    rows: list[dict[str, Any]], name: str, published: tuple[Published, ...], other: Path | None
+) -> str:
+    """Last scores beside the published ones; draws the curves.
+
+    `other` is the table of another study, whose curves are drawn beside where tasks are the same.
+    """
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    learners = list(dict.fromkeys(row["learner"] for row in rows))
+    people = list(dict.fromkeys(p.who for p in published))
+    lines = ["| " + " | ".join(["task", "after", "score of each seed", "mean", *people]) + " |"]
+    lines.append("|---|---:|---|---:|" + "---|" * len(people))
+    for task in tasks:
+        steps, scores = curve(rows, task, learners[0])
+        theirs = {p.who: p for p in published if p.task == task}
+        cells = [_cell(theirs[who], int(steps[-1])) if who in theirs else "" for who in people]
+        each = ", ".join(f"{score:.0f}" for score in scores[:, -1])
+        mean = f"**{scores[:, -1].mean():.0f}**"
+        lines.append("| " + " | ".join([task, f"{steps[-1]:,}", each, mean, *cells]) + " |")
+    beside = read_rows(other) if other else []
+    draw(rows + [row for row in beside if row["task"] in tasks], tasks, published, name)
+    return "\n".join(lines)
+
+
+def _cell(published: Published, steps: int) -> str:
+    after = "" if published.env_steps == steps else f" after {published.env_steps:,}"
+    return f"{published.mean:.0f} ± {published.deviation:.0f}{after}"
+
+
+def draw(
+    rows: list[dict[str, Any]], tasks: list[str], published: tuple[Published, ...], name: str
+) -> None:
+    """A panel per task: the median of the seeds, their interquartile band, published points."""
+    import matplotlib.pyplot as plt
+
+    across = min(len(tasks), 3)
+    down = -(-len(tasks) // across)
+    size = (3.2 * across, 2.6 * down + 0.4)
+    figure, panels = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
+    learners = list(dict.fromkeys(row["learner"] for row in rows))
+    people = list(dict.fromkeys(p.who for p in published))
+    for panel, task in zip(panels.flat, tasks, strict=False):
+        there = [x for x in learners if any((r["task"], r["learner"]) == (task, x) for r in rows)]
+        for learner in there:
+            steps, scores = curve(rows, task, learner)
+            low, middle, high = np.quantile(scores, (0.25, 0.5, 0.75), axis=0)
+            colour = f"C{learners.index(learner)}"
+            panel.plot(steps, middle, color=colour, label=f"{learner}, {len(scores)} seeds")
+            panel.fill_between(steps, low, high, color=colour, alpha=0.25, linewidth=0)
+        for p in (p for p in published if p.task == task):
+            colour = f"C{len(learners) + people.index(p.who)}"
+            spot = {"fmt": "s", "markersize": 4, "capsize": 3, "color": colour}
+            panel.errorbar(p.env_steps, p.mean, p.deviation, label=f"{p.who} (± std)", **spot)
+        panel.set_title(task, fontsize=10)
+        panel.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
+        panel.tick_params(labelsize=8)
+    for panel in panels.flat[len(tasks) :]:
+        panel.axis("off")
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
+    figure.supxlabel("control steps", fontsize=9)
+    figure.supylabel("return", fontsize=9)
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(FIGURES / f"learning_{name}.svg")
+    plt.close(figure)
+
+
+def study(
+    name: str,
+    jobs: tuple[Job, ...],
+    published: tuple[Published, ...] = (),
+    other: str | None = None,
+) -> Study:
+    """A study whose rows are evaluations."""
+    beside = Path("results", "learning", f"{other}.csv") if other else None
+    told = partial(report, name=name, published=published, other=beside)
+    return Study("learning", name, jobs, told, learning_curve)
+
+
+STUDIES = {
+    "sac": study("sac", jobs("sac", SIX, 3), SAC),
+    "simba": study("simba", jobs("simba", TWO, 3), SIMBA, other="sac"),
+    "ppo": study("ppo", jobs("ppo", TWO, 3, "budget.env_steps=1000000"), PPO),
+    "pong": study("pong", jobs("ppo", ("pong",), 1, "budget.env_steps=2500000")),
+    "der": study("der", jobs("der", ("pong", "boxing", "freeway"), 3)),
+}
+
+if __name__ == "__main__":
+    main("Learning curves of model-free learners.", STUDIES)
