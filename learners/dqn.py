@@ -134,7 +134,7 @@ class DQN:
                 noise_sigma if noisy else 0.0,
                 batch_norm,
             )
-        self.network.to(self.device).to(memory_format=torch.channels_last).eval()
+        self.network.to(self.device).eval()
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self.atoms = torch.linspace(value_min, value_max, atoms, device=self.device)
         self.optimiser = torch.optim.Adam(
