@@ -82,7 +82,7 @@ class Happenings:
         raise AssertionError
 
 
-def make(space=PICTURES, num_envs=3, n=1, capacity=120, exponent=0.0, clip=None, folder="."):
+def make(space: Any = PICTURES, num_envs=3, n=1, capacity=120, exponent=0.0, clip=None, folder="."):
     return FrameReplay(capacity, space, START, num_envs, n, DISCOUNT, Path(folder), exponent, clip)
 
 
@@ -111,7 +111,7 @@ def test_what_is_drawn_is_what_happened(space, blank, n, exponent):
     replay = make(space, n=n, exponent=exponent)
     for t in range(150):
         replay.add(happenings.step())
-        if t not in (4, 20, 60, 100, 149):
+        if t not in (4, 9, 60, 100, 149):
             continue
         expected = {}
         for s in range(t + 1):
@@ -125,8 +125,7 @@ def test_what_is_drawn_is_what_happened(space, blank, n, exponent):
         for key, values in found.items():
             np.testing.assert_allclose(values, expected[key], atol=1e-6)
         # All of them at first; later the latest, but for the frames that are no decision's.
-        complete = len(expected)
-        assert len(found) == complete if t <= 20 else len(found) > 120 * 0.4
+        assert len(found) >= (len(expected) if t < 10 else 120 * 0.4)
         newest = [happenings.decision(t + 1 - n, b, n) for b in range(3)]
         for known in newest:
             assert known
