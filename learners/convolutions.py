@@ -11,7 +11,7 @@ class Pixels(nn.Module):
     """Frames [N, C, 84, 84] of bytes to numbers from 0 to 1."""
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        return frames.float().div_(255)
+        return frames.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 def torso(kind: str, channels: int, batch_norm: bool = False) -> tuple[nn.Sequential, int]:

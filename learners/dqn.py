@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from learners.allocator import keep_pages
 from learners.discrete import Greedy, actions_of, explore, one_thread
 from learners.flops import Flops
 from learners.frame_replay import Batch, FrameReplay
@@ -108,6 +109,7 @@ class DQN:
                 f"learner.atoms is {atoms}, from value_min {value_min} to value_max {value_max}:"
                 " give at least 2, and a least value below the greatest"
             )
+        keep_pages()
         self.space = spec.observation_space
         self.device, self.num_envs = torch.device(device), num_envs
         self.double, self.distributional, self.n_step = double, distributional, n_step
@@ -134,7 +136,9 @@ class DQN:
                 noise_sigma if noisy else 0.0,
                 batch_norm,
             )
-        self.network.to(self.device).eval()
+        # With channels last, convolutions are a quarter faster on a CPU.
+        self.network.to(self.device).to(memory_format=torch.channels_last)  # pyright: ignore
+        self.network.eval()
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self.atoms = torch.linspace(value_min, value_max, atoms, device=self.device)
         self.optimiser = torch.optim.Adam(
