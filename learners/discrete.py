@@ -10,10 +10,10 @@ from torch import nn
 
 from learners.convolutions import Pixels, torso
 
-CONTINUOUS = ("sac", "simba")  # the learners for other actions
+CONTINUOUS = ("sac", "simba")  # learners for other actions
 
 
-def actions_of(spec: Any, learner: str) -> tuple[int, int]:
+def actions_of(spec: Any) -> tuple[int, int]:
     """How many actions a task has, and the first of them.
 
     Raises:
@@ -22,8 +22,8 @@ def actions_of(spec: Any, learner: str) -> tuple[int, int]:
     space = spec.action_space
     if not hasattr(space, "n"):
         raise ValueError(
-            f"learner={learner} needs discrete actions, and task {spec.name} has {space}: choose"
-            f" one of {', '.join(CONTINUOUS)}"
+            f"this learner needs discrete actions, and task {spec.name} has {space}: choose learner="
+            f"{' or '.join(CONTINUOUS)}"
         )
     return int(space.n), int(space.start)
 

@@ -102,7 +102,7 @@ class DQN:
         value_max: float,
         noise_sigma: float,
     ):
-        self.actions, self.start = actions_of(spec, "dqn")
+        self.actions, self.start = actions_of(spec)
         _check(n_step=n_step, batch=batch, target_period=target_period, width=width)
         if distributional and not (atoms > 1 and value_min < value_max):
             raise ValueError(
@@ -136,7 +136,7 @@ class DQN:
                 noise_sigma if noisy else 0.0,
                 batch_norm,
             )
-        # With channels last, convolutions are a quarter faster on a CPU.
+        # With channels last, convolutions take a fifth less time on a CPU.
         self.network.to(self.device).to(memory_format=torch.channels_last)  # pyright: ignore
         self.network.eval()
         self.target = copy.deepcopy(self.network).requires_grad_(False)
