@@ -22,8 +22,8 @@ def actions_of(spec: Any) -> tuple[int, int]:
     space = spec.action_space
     if not hasattr(space, "n"):
         raise ValueError(
-            f"this learner needs discrete actions, and task {spec.name} has {space}: choose learner="
-            f"{' or '.join(CONTINUOUS)}"
+            f"this learner needs discrete actions, and task {spec.name} has {space}: choose"
+            f" learner={' or '.join(CONTINUOUS)}"
         )
     return int(space.n), int(space.start)
 
@@ -88,8 +88,8 @@ class Greedy:
         return self._learner.value(features)
 
 
-def explore(best: np.ndarray, epsilon: float, actions: int, noise: Any) -> np.ndarray:
-    """Actions [B] from 0: the best ones [B], and with probability `epsilon` any at all."""
+def explore(best: np.ndarray | int, epsilon: float, actions: int, noise: Any) -> np.ndarray:
+    """Actions [B] from 0: the best ones, and with probability `epsilon` any at all."""
     uniform = noise.uniform(2)
     anything = (actions * uniform[:, 1]).astype(np.int64)
     return np.where(uniform[:, 0] < epsilon, anything, best)

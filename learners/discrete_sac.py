@@ -121,7 +121,7 @@ class DiscreteSAC:
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
         """Actions [B] of the policy for features [B, *O]; uniform ones while it warms up."""
         if self.seen < self.warmup:
-            return self.start + explore(np.zeros(len(features)), 1.0, self.actions, noise)
+            return self.start + explore(0, 1.0, self.actions, noise)
         return self.start + (self.logits(features) + noise.gumbel(self.actions)).argmax(axis=1)
 
     def logits(self, features: np.ndarray) -> np.ndarray:

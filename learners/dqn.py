@@ -161,7 +161,7 @@ class DQN:
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
         """Actions [B] for features [B, *O], with exploration."""
         if self.seen < self.warmup:
-            return self.start + explore(np.zeros(len(features)), 1.0, self.actions, noise)
+            return self.start + explore(0, 1.0, self.actions, noise)
         normals = None
         if self.network.noise_size:
             normals = torch.from_numpy(noise.normal(self.network.noise_size)).float()
