@@ -14,15 +14,15 @@ class Pixels(nn.Module):
     """
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        return frames.contiguous(memory_format=torch.channels_last).float().div_(255)
+        return frames.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
-def torso(kind: str, channels: int) -> tuple[nn.Sequential, int]:
+def torso(kind: str, channels: int, batch_norm: bool = False) -> tuple[nn.Sequential, int]:
     """A stack of convolutions for frames [N, channels, 84, 84] of bytes; the size of what it gives.
 
     `nature`: Mnih et al. (2015), "Human-level control through deep reinforcement learning": 3136.
     `efficient`: van Hasselt et al. (2019), "When to use parametric models in reinforcement
-    learning?", appendix E: 576.
+    learning?", appendix E: 576. With `batch_norm` each layer is normalised over the batch.
 
     Raises:
       ValueError: for an unknown kind.
@@ -35,6 +35,8 @@ def torso(kind: str, channels: int) -> tuple[nn.Sequential, int]:
         layers, size = ((32, 5, 5), (64, 5, 5)), 64 * 3 * 3
     stack: list[nn.Module] = [Pixels()]
     for out, kernel, stride in layers:
-        stack += [nn.Conv2d(channels, out, kernel, stride), nn.ReLU(inplace=True)]
+        stack.append(nn.Conv2d(channels, out, kernel, stride))
+        stack += [nn.BatchNorm2d(out)] if batch_norm else []
+        stack.append(nn.ReLU(inplace=True))
         channels = out
     return nn.Sequential(*stack, nn.Flatten()), size

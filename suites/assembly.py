@@ -89,6 +89,8 @@ def prepare_torch(config: Any, threads: int) -> None:
         raise UserError(
             "learning needs torch, which is not installed: pip install 'plan-or-learn[learn]'"
         ) from None
+    from learners.allocator import keep_pages
+
     torch.set_num_threads(threads)
     keep_pages()
     try:

@@ -1,0 +1,261 @@
+"""Soft actor-critic with discrete actions.
+
+Christodoulou (2019), "Soft Actor-Critic for Discrete Action Settings": as there are few actions,
+expectations over the policy are sums, and nothing is sampled in an update.
+"""
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from learners.discrete import Greedy, actions_of, explore, eyes
+from learners.flops import Flops
+from learners.frame_replay import Batch, FrameReplay
+from learners.networks import mlp
+from learners.optimisation import descend
+from learners.threads import one_thread
+
+LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
+METRICS = (*LOSSES, "value", "entropy", "temperature")
+
+
+class DiscreteSAC:
+    """Soft actor-critic with discrete actions.
+
+    Of pictures, the critics' convolutions are the actor's too, and learn from the critics' loss
+    alone.
+
+    Arguments:
+      spec: Facts of the task: `name`, `observation_space` and `action_space`.
+      seed: Of weights and batches.
+      device: Where the networks are: cpu, cuda.
+      num_envs: Environments of training.
+      torso: Of pictures: `nature` or `efficient`.
+      actor_width, actor_depth, critic_width, critic_depth: Units of a layer, and hidden layers.
+      capacity: Frames that the replay memory holds.
+      ratio: Gradient steps per decision, after the first `warmup` decisions, which are uniformly
+        random.
+      target_entropy: Of the policy, as a share of the uniform policy's.
+      twin: Two critics, of which the lower one counts; false: one.
+      reward_clip: Rewards are clipped to [-clip, clip]; None: they are not. reward_scale: Then they
+        are multiplied by it.
+
+    Raises:
+      ValueError: for bad parameters, and actions that are not discrete.
+    """
+
+    trains, has_value = True, True
+
+    def __init__(
+        self,
+        spec: Any,
+        seed: int,
+        device: str,
+        num_envs: int,
+        torso: str,
+        actor_width: int,
+        actor_depth: int,
+        critic_width: int,
+        critic_depth: int,
+        learning_rate: float,
+        weight_decay: float,
+        batch: int,
+        capacity: int,
+        warmup: int,
+        ratio: float,
+        discount: float,
+        tau: float,
+        temperature: float,
+        target_entropy: float,
+        twin: bool,
+        reward_scale: float,
+        reward_clip: float | None = None,
+    ):
+        self.actions, self.start = actions_of(spec)
+        self.space = spec.observation_space
+        self.device, self.num_envs = torch.device(device), num_envs
+        self.batch, self.capacity, self.warmup, self.ratio = batch, capacity, warmup, ratio
+        self.discount, self.tau = discount, tau
+        self.reward_clip, self.reward_scale = reward_clip, reward_scale
+        self.target_entropy = target_entropy * math.log(self.actions)
+        self.networks = _Networks(
+            self.space,
+            self.actions,
+            seed,
+            torso,
+            (actor_width, actor_depth),
+            (critic_width, critic_depth),
+            2 if twin else 1,
+            temperature,
+        ).to(self.device)
+        # With channels last, convolutions take a fifth less time on a CPU.
+        self.networks.to(memory_format=torch.channels_last)  # pyright: ignore
+        self.generator = torch.Generator().manual_seed(seed)
+        parts = self.networks
+        groups = (parts.actor.parameters(), parts.critic.parameters(), [parts.log_temperature])
+        decays = (weight_decay, weight_decay, 0.0)
+        self.actor_optimiser, self.critic_optimiser, self.temperature_optimiser = (
+            torch.optim.AdamW(group, learning_rate, weight_decay=decay, fused=True)
+            for group, decay in zip(groups, decays, strict=True)
+        )
+        pairs = zip(parts.target.parameters(), parts.critic.parameters(), strict=True)
+        self._averaged = list(pairs)
+        self._counter = Flops()
+        self.updates, self.seen = 0, 0
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the networks so far."""
+        return self._counter.total
+
+    @property
+    def greedy(self) -> Greedy:
+        """The likeliest action, as a prior."""
+        return Greedy(self, self.start)
+
+    def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
+        """Actions [B] of the policy for features [B, *O]; uniform ones while it warms up."""
+        if self.seen < self.warmup:
+            return self.start + explore(0, 1.0, self.actions, noise)
+        return self.start + (self.logits(features) + noise.gumbel(self.actions)).argmax(axis=1)
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Of the policy, [N, n] for features [N, *O]."""
+        with torch.no_grad(), one_thread(), self._counter.count("act", len(features)):
+            logits = self.networks.actor(self._see(features))
+        return logits.cpu().numpy().astype(np.float64)
+
+    def value(self, features: np.ndarray) -> np.ndarray:
+        """The critics' value [N] of the policy for features [N, *O], without its entropy."""
+        with torch.no_grad(), one_thread(), self._counter.count("value", len(features)):
+            seen = self._see(features)
+            lower = self.networks.critic.values(seen).amin(dim=0)
+            value = (self.networks.actor(seen).softmax(dim=1) * lower).sum(dim=1)
+        return value.cpu().numpy().astype(np.float64) / self.reward_scale
+
+    def _see(self, features: np.ndarray) -> torch.Tensor:
+        """What actor and critics make of features."""
+        observations = torch.as_tensor(features).to(self.device)
+        return self.networks.critic.eyes(self.networks.prepare(observations))
+
+    def make_source(self, num_envs: int, folder: Path) -> FrameReplay:
+        """An empty replay memory."""
+        return FrameReplay(
+            self.capacity,
+            self.space,
+            self.start,
+            num_envs,
+            1,
+            self.discount,
+            folder,
+            reward_clip=self.reward_clip,
+        )
+
+    def update(self, source: FrameReplay) -> dict[str, float]:
+        """The gradient steps that are due; means of `METRICS`, {} if none was."""
+        self.seen = source.added
+        due = int(self.ratio * max(source.added - self.warmup, 0)) - self.updates
+        if due <= 0:
+            return {}
+        total = torch.zeros(len(METRICS), device=self.device)
+        with one_thread():
+            for _ in range(due):
+                drawn = source.sample(self.batch, self.generator, self.device)
+                with self._counter.count("update"):
+                    total += self._step(drawn)
+                self.updates += 1
+        return dict(zip(METRICS, (total / due).tolist(), strict=True))
+
+    def _step(self, drawn: Batch) -> torch.Tensor:
+        """One gradient step of critics, actor and temperature; [len(METRICS)]."""
+        parts = self.networks
+        now, following = parts.prepare(drawn.observations).chunk(2)
+        temperature = parts.log_temperature.detach().exp()
+        rows = torch.arange(self.batch, device=self.device)
+
+        with torch.no_grad():
+            log_policy = parts.actor(parts.critic.eyes(following)).log_softmax(dim=1)
+            value = parts.target(following).amin(dim=0) - temperature * log_policy
+            bootstrap = (log_policy.exp() * value).sum(dim=1)
+            aim = self.reward_scale * drawn.reward + drawn.discount * bootstrap
+        seen = parts.critic.eyes(now)
+        values = parts.critic.values(seen)
+        critic_loss = ((values[:, rows, drawn.action] - aim) ** 2).mean(dim=1).sum()
+        descend(self.critic_optimiser, critic_loss)
+
+        log_policy = parts.actor(seen.detach()).log_softmax(dim=1)
+        policy, lower = log_policy.exp(), values.detach().amin(dim=0)
+        actor_loss = (policy * (temperature * log_policy - lower)).sum(dim=1).mean()
+        descend(self.actor_optimiser, actor_loss)
+
+        entropy = -(policy * log_policy).sum(dim=1).detach().mean()
+        temperature_loss = parts.log_temperature.exp() * (entropy - self.target_entropy)
+        descend(self.temperature_optimiser, temperature_loss)
+
+        with torch.no_grad():
+            for target, parameter in self._averaged:
+                target.lerp_(parameter, self.tau)
+        value = (policy.detach() * lower).sum(dim=1).mean()
+        metrics = (critic_loss, actor_loss, temperature_loss, value, entropy, temperature)
+        return torch.stack([metric.detach() for metric in metrics])
+
+    def state(self) -> dict[str, Any]:
+        """All but the replay memory."""
+        return {
+            **{name: getattr(self, name).state_dict() for name in _PARTS},
+            "generator": self.generator.get_state(),
+            "updates": self.updates,
+            "seen": self.seen,
+            "flops": self.flops,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Become what `state` said."""
+        for name in _PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        self.generator.set_state(state["generator"])
+        self.updates, self.seen = state["updates"], state["seen"]
+        self._counter.total = state["flops"]
+
+
+_PARTS = ("networks", "actor_optimiser", "critic_optimiser", "temperature_optimiser")
+
+
+class _Critic(nn.Module):
+    """Values of all actions [critics, N, n] of prepared observations."""
+
+    def __init__(self, torso: nn.Module, values: nn.Module):
+        super().__init__()
+        self.eyes, self.values = torso, values
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        return self.values(self.eyes(observations))
+
+
+class _Networks(nn.Module):
+    """All that is learned, and what goes with it into a checkpoint."""
+
+    def __init__(
+        self,
+        space: Any,
+        actions: int,
+        seed: int,
+        torso: str,
+        actor: tuple[int, int],
+        critic: tuple[int, int],
+        critics: int,
+        temperature: float,
+    ):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.prepare, stack, size = eyes(space, torso)
+            self.actor = mlp(size, *actor, actions)
+            self.critic = _Critic(stack, mlp(size, *critic, actions, critics))
+        self.target = copy.deepcopy(self.critic).requires_grad_(False)
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
