@@ -103,7 +103,7 @@ class TD3:
         """The policy without noise, as a prior."""
         return GreedyActor(self)
 
-    def mean(self, features: np.ndarray) -> np.ndarray:
+    def mode(self, features: np.ndarray) -> np.ndarray:
         """The policy's actions [B, A], of the task, for features [B, O]."""
         return self.box.to_task(self._act(features))
 

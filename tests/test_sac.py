@@ -204,7 +204,7 @@ OTHER = {
     "delay": 1,
     "exploration": 0.5,
 }
-NOT_HERE = ("_target_", "device", "num_envs", "exploration")
+NOT_HERE = ("_target_", "device", "num_envs", "exploration", "torso", "reward_clip")
 
 
 @pytest.mark.parametrize(
