@@ -6,6 +6,7 @@ below, counted within their lists of core, Atari and continuous details. Atari d
 are the task's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,29 +69,31 @@ class Settings:
     reward_scale: float
 
     def __post_init__(self) -> None:
-        for name in ("num_envs", "length", "epochs", "width"):
-            _refuse_unless(getattr(self, name) >= 1, self, name, "give a whole number above 0")
-        _refuse_unless(self.minibatch >= 2, self, "minibatch", "give a whole number above 1")
+        for name in ("num_envs", "length", "minibatch", "epochs", "width", "depth"):
+            least = {"minibatch": 2, "depth": 0}.get(name, 1)
+            whole = f"give a whole number of at least {least}"
+            self._check(name, whole, lambda value, least=least: value >= least, int)
         for name in ("learning_rate", "clip", "value_clip", "gradient_norm", "reward_scale"):
-            _refuse_unless(getattr(self, name) > 0, self, name, "give a number above 0")
-        for name in ("value_weight", "entropy_weight", "depth"):
-            _refuse_unless(getattr(self, name) >= 0, self, name, "give a number of at least 0")
+            self._check(name, "give a number above 0", lambda value: value > 0)
+        for name in ("value_weight", "entropy_weight"):
+            self._check(name, "give a number of at least 0", lambda value: value >= 0)
         for name in ("discount", "trace"):
-            _refuse_unless(0 <= getattr(self, name) <= 1, self, name, "give a number in [0, 1]")
-        _refuse_unless(self.rewards in REWARDS, self, "rewards", f"choose of {', '.join(REWARDS)}")
+            self._check(name, "give a number from 0 to 1", lambda value: 0 <= value <= 1)
+        self._check("rewards", f"choose of {', '.join(REWARDS)}", lambda kind: kind in REWARDS, str)
         total = self.num_envs * self.length
         fits = f"it must divide num_envs * length, {total}"
-        _refuse_unless(total % self.minibatch == 0, self, "minibatch", fits)
+        self._check("minibatch", fits, lambda value: total % value == 0, int)
+
+    def _check(
+        self, name: str, advice: str, fine: Callable[[Any], bool], kind: Any = int | float
+    ) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, kind) or not fine(value):
+            raise ValueError(f"learner.{name} is {value}: {advice}")
 
 
-def _refuse_unless(fine: bool, settings: Settings, name: str, advice: str) -> None:
-    if not fine:
-        raise ValueError(f"learner.{name} is {getattr(settings, name)}: {advice}")
-
-
-# One for all tasks of each kind. Those of pixels are of Schulman et al. (2017), table 5, and of
-# Huang et al.; with vectors, limits for the value slowed learning down, and larger, fewer gradient
-# steps than theirs are cheaper.
+# One for all tasks of each kind. Those of pixels are Huang et al.'s. With vectors, theirs take
+# minibatches of 64, which are dear on a CPU; and limits for the value slowed learning down.
 VECTORS = Settings(
     num_envs=16,
     length=64,

@@ -266,6 +266,14 @@ def test_solves_the_corridor():
     assert learner.value(cells) == pytest.approx(worth, rel=0.05)
 
 
+def bands(random):
+    """Frames [8, 4, 84, 84] of which one band in three is lit, and its number [8]."""
+    lit, frames = random.integers(3, size=8), np.zeros((8, *PIXELS.shape), np.uint8)
+    for frame, band in zip(frames, lit, strict=True):
+        frame[:, 28 * band : 28 * (band + 1)] = 255
+    return frames, lit
+
+
 def test_learns_to_look():
     """The action is to be the number of the band of the screen that is lit."""
     settings = {"num_envs": 8, "length": 16, "minibatch": 64, "epochs": 4, "learning_rate": 2e-3}
@@ -273,13 +281,12 @@ def test_learns_to_look():
     source, random = learner.make_source(8, Path()), np.random.default_rng(6)
     yes, no = np.ones(8, bool), np.zeros(8, bool)
     for k in range(400):
-        lit, frames = random.integers(3, size=8), np.zeros((8, *PIXELS.shape), np.uint8)
-        for frame, band in zip(frames, lit, strict=True):
-            frame[:, 28 * band : 28 * (band + 1)] = 255
+        frames, lit = bands(random)
         action = learner.sample(frames, Noise.together(8, 0, k))
         reward = 10.0 * (action == lit)
         source.add(Transitions(frames, action, reward, yes, no, frames, yes))
         learner.update(source)
+    frames, lit = bands(random)
     assert (learner.greedy.sample(frames, None) == lit).all()
     assert learner.value(frames) == pytest.approx(1.0, abs=0.1)  # of signs of rewards
 
@@ -392,6 +399,8 @@ def test_threads_change_nothing(spec):
         ({"minibatch": 5}, "learner.minibatch is 5: it must divide num_envs \\* length, 12"),
         ({"num_envs": 0}, "learner.num_envs is 0"),
         ({"clip": 0.0}, "learner.clip is 0.0"),
+        ({"depth": 1.5}, "learner.depth is 1.5: give a whole number of at least 0"),
+        ({"learning_rate": "fast"}, "learner.learning_rate is fast: give a number above 0"),
         ({"trace": 1.5}, "learner.trace is 1.5"),
         ({"entropy_weight": -1.0}, "learner.entropy_weight is -1.0"),
         ({"rewards": "clipped"}, "learner.rewards is clipped: choose of scaled, sign, raw"),
@@ -405,7 +414,7 @@ def test_refuses_what_makes_no_sense(options, said):
 
 def test_on_the_command_line(monkeypatch, capsys, tmp_path):
     command = CommandLine(monkeypatch, capsys, tmp_path)
-    words = "learner=ppo", "task=toy-chain", "budget.env_steps=4096", "evaluation.episodes=1"
-    code, out, error = command(*words, "evaluation.every=4096", "learner.epochs=1")
+    words = "learner=ppo", "task=toy-chain", "budget.env_steps=2048", "evaluation.episodes=1"
+    code, out, error = command(*words, "evaluation.every=2048", "learner.epochs=1")
     assert code == 0, error
-    assert "4,096 steps, 16 updates" in out
+    assert "2,048 steps, 8 updates" in out
