@@ -18,7 +18,6 @@ from learners.flops import Flops
 from learners.frame_replay import Batch, FrameReplay
 from learners.networks import mlp
 from learners.optimisation import descend
-from learners.threads import one_thread
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
 METRICS = (*LOSSES, "value", "entropy", "temperature")
@@ -126,13 +125,13 @@ class DiscreteSAC:
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Of the policy, [N, n] for features [N, *O]."""
-        with torch.no_grad(), one_thread(), self._counter.count("act", len(features)):
+        with torch.no_grad(), self._counter.count("act", len(features)):
             logits = self.networks.actor(self._see(features))
         return logits.cpu().numpy().astype(np.float64)
 
     def value(self, features: np.ndarray) -> np.ndarray:
         """The critics' value [N] of the policy for features [N, *O], without its entropy."""
-        with torch.no_grad(), one_thread(), self._counter.count("value", len(features)):
+        with torch.no_grad(), self._counter.count("value", len(features)):
             seen = self._see(features)
             lower = self.networks.critic.values(seen).amin(dim=0)
             value = (self.networks.actor(seen).softmax(dim=1) * lower).sum(dim=1)
@@ -163,12 +162,11 @@ class DiscreteSAC:
         if due <= 0:
             return {}
         total = torch.zeros(len(METRICS), device=self.device)
-        with one_thread():
-            for _ in range(due):
-                drawn = source.sample(self.batch, self.generator, self.device)
-                with self._counter.count("update"):
-                    total += self._step(drawn)
-                self.updates += 1
+        for _ in range(due):
+            drawn = source.sample(self.batch, self.generator, self.device)
+            with self._counter.count("update"):
+                total += self._step(drawn)
+            self.updates += 1
         return dict(zip(METRICS, (total / due).tolist(), strict=True))
 
     def _step(self, drawn: Batch) -> torch.Tensor:

@@ -18,7 +18,6 @@ from learners.discrete import Greedy, actions_of, explore
 from learners.flops import Flops
 from learners.frame_replay import Batch, FrameReplay
 from learners.q_network import QNetwork, project
-from learners.threads import one_thread
 
 METRICS = ("q_loss", "value", "gradient_norm")
 
@@ -178,7 +177,7 @@ class DQN:
 
     def _ask(self, kind: str, features: np.ndarray, normals: torch.Tensor | None) -> np.ndarray:
         """[N, n] in units of the reward."""
-        with torch.no_grad(), one_thread(), self._counter.count(kind, len(features)):
+        with torch.no_grad(), self._counter.count(kind, len(features)):
             observations = torch.as_tensor(features).to(self.device)
             if normals is not None:
                 normals = normals.to(self.device)
@@ -207,17 +206,16 @@ class DQN:
             return {}
         total = torch.zeros(len(METRICS), device=self.device)
         beta = _anneal(self.beta, self.seen)
-        with one_thread():
-            for _ in range(due):
-                drawn = source.sample(self.batch, self.generator, self.device, beta)
-                with self._counter.count("update"):
-                    metrics, errors = self._step(drawn)
-                total += metrics
-                if self.exponent > 0:
-                    source.prioritise(drawn.places, errors.cpu().numpy())
-                self.updates += 1
-                if self.updates % self.target_period == 0:
-                    self.target.load_state_dict(self.network.state_dict())
+        for _ in range(due):
+            drawn = source.sample(self.batch, self.generator, self.device, beta)
+            with self._counter.count("update"):
+                metrics, errors = self._step(drawn)
+            total += metrics
+            if self.exponent > 0:
+                source.prioritise(drawn.places, errors.cpu().numpy())
+            self.updates += 1
+            if self.updates % self.target_period == 0:
+                self.target.load_state_dict(self.network.state_dict())
         return dict(zip(METRICS, (total / due).tolist(), strict=True))
 
     def _step(self, drawn: Batch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -33,11 +33,7 @@ class EnsembleLinear(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Layer normalisation [N, size], or [E, N, size] with gains and offsets for each member.
-
-    torch's own layer adds up the gradients of its gains in parts, one for each thread: they would
-    depend on how many there are.
-    """
+    """Layer normalisation [N, size], or [E, N, size] with gains and offsets for each member."""
 
     def __init__(self, size: int, members: int | None):
         super().__init__()

@@ -19,7 +19,6 @@ from learners.actor import GreedyActor
 from learners.flops import Flops
 from learners.policies import ActorCritic
 from learners.rollouts import Rollouts, advantages, following_values, running_returns
-from learners.threads import one_thread
 
 REWARDS = ("scaled", "sign", "raw")
 METRICS = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
@@ -184,7 +183,7 @@ class PPO:
         self.settings, self.env_steps, self.num_envs = settings, env_steps, settings.num_envs
         self.spaces = spec.observation_space, spec.action_space
         self.device = torch.device(device)
-        with one_thread(), torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.networks = ActorCritic(*self.spaces, settings).to(self.device)
         self.generator = torch.Generator().manual_seed(seed)
@@ -248,10 +247,6 @@ class PPO:
         """
         if not source.full:
             return {}
-        with one_thread():
-            return self._learn(source)
-
-    def _learn(self, source: Rollouts) -> dict[str, float]:
         settings, steps = self.settings, source.length * source.num_envs // self.settings.minibatch
         rate = settings.learning_rate * self._remaining()
         self.optimiser.param_groups[0]["lr"] = rate

@@ -64,7 +64,7 @@ def assemble(config: Any, threads: int) -> tuple[Any, Agent]:
         complain(f"{facts.name} has no compiled twin: it runs through dm_control's Python, slowly")
     planner = build("planner", config, spec=facts)
     if config.budget.env_steps:
-        prepare_torch(config, threads)
+        prepare_torch(config)
     learner = build("learner", config, spec=facts)
     if config.budget.env_steps and not learner.trains:
         raise UserError(
@@ -77,8 +77,11 @@ def assemble(config: Any, threads: int) -> tuple[Any, Agent]:
     return task, Agent(planner, model, learner)
 
 
-def prepare_torch(config: Any, threads: int) -> None:
-    """See to the threads of torch, and to its device.
+def prepare_torch(config: Any) -> None:
+    """See to the thread of torch, its memory and its device.
+
+    One thread, whatever `threads` says: with more, torch rounds the sums of some gradients
+    otherwise, and a run would depend on their number.
 
     Raises:
       UserError: if torch is not installed, or does not have the device.
@@ -91,7 +94,7 @@ def prepare_torch(config: Any, threads: int) -> None:
         ) from None
     from learners.allocator import keep_pages
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     keep_pages()
     try:
         torch.zeros(1, device=str(config.device))

@@ -162,16 +162,6 @@ def test_goes_on_after_a_checkpoint_as_if_nothing_had_been(usual, tmp_path):
     assert rest.go_on(23).told() == usual
 
 
-def test_threads_do_not_matter():
-    told = []
-    before = torch.get_num_threads()
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        told.append(story(batch=32).go_on(12).told())
-    torch.set_num_threads(before)
-    assert told[0] == told[1]
-
-
 def test_the_actor_does_not_teach_the_torso():
     """Else its gradient would be there after a step, and be added to the next one's."""
     told = story().go_on(10)

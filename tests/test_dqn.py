@@ -266,19 +266,6 @@ def test_goes_on_after_a_checkpoint_as_if_nothing_had_been(name, tmp_path):
     assert rest.go_on(23).told() == whole.go_on(40).told()
 
 
-@pytest.mark.parametrize("name", ["dqn", "rainbow"])
-def test_threads_do_not_matter(name):
-    told = []
-    before = torch.get_num_threads()
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        learner = make_learner(name, PICTURES, **{**STORY, "batch": 32})
-        told.append(Story(learner).go_on(12).told())
-        assert torch.get_num_threads() == threads
-    torch.set_num_threads(before)
-    assert told[0] == told[1]
-
-
 def test_evaluation_leaves_the_learner_alone():
     told = story().go_on(10)
     before = {name: value.clone() for name, value in told.learner.network.state_dict().items()}

@@ -1,7 +1,7 @@
 """PPO against plain computations of its parts, and on problems that are solved by hand."""
 
 import copy
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -373,24 +373,6 @@ def test_says_nothing_before_a_rollout_is_full():
     assert {*ppo.METRICS, "explained_variance", "learning_rate"} == set(said[5])
     assert learner.updates == 2 * 3
     assert source.filled == 0
-
-
-@pytest.mark.parametrize("spec", [facts(), facts(PIXELS, Discrete(3))], ids=["vectors", "pixels"])
-def test_threads_change_nothing(spec):
-    preset = ppo.VECTORS if spec.observation_space is VECTORS else ppo.PIXELS
-    options = {**asdict(preset), "num_envs": 16, "length": 16, "epochs": 1, "minibatch": 128}
-    if options["torso"] is None:
-        del options["torso"]
-    states, threads = [], torch.get_num_threads()
-    try:
-        for n in (1, 2):
-            torch.set_num_threads(n)
-            learner = make(spec, **options)
-            train(learner, 16)
-            states.append(learner.state())
-    finally:
-        torch.set_num_threads(threads)
-    assert same(*states)
 
 
 @pytest.mark.parametrize(

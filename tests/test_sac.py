@@ -105,8 +105,8 @@ SOLVING = {
 @pytest.mark.parametrize(("ending", "value"), [("terminated", 1), ("truncated", 5), ("never", 5)])
 def test_a_known_value(name, ending, value, tmp_path):
     """Doing nothing pays 1 a step, and 1 / (1 - 0.8) in all unless the first step is the last."""
-    settings = {**SMALL[name], **SOLVING[name], "batch": 64, "discount": 0.8, "tau": 0.05}
-    settings |= {"warmup": 0, "ratio": 3.0 if ending == "terminated" else 5.0}
+    settings = {**SMALL[name], **SOLVING[name], "batch": 32, "discount": 0.8, "tau": 0.05}
+    settings |= {"warmup": 0, "ratio": 2.0 if ending == "terminated" else 5.0}
     learner = make(name, **settings)
     one_state(learner, tmp_path, ending)
     here = np.array([[1.0, 0.0]])
@@ -162,20 +162,6 @@ def test_ratio_of_steps_to_decisions(name, tmp_path):
     assert learner.updates == 4
     learner, _ = trained(name, tmp_path, 9, ratio=3.0)
     assert learner.updates == 27
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_threads_make_no_difference(name, tmp_path):
-    before = torch.get_num_threads()
-    try:
-        results = []
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            changes = {"batch": 256} | {"critic_width": 256} if name != "td3" else {"width": 256}
-            results.append(parameters(trained(name, tmp_path, 3, **changes)[0]))
-        assert torch.equal(*results)
-    finally:
-        torch.set_num_threads(before)
 
 
 OTHER = {
@@ -236,5 +222,5 @@ def test_operations_are_counted_once_and_multiplied():
     counter, x = Flops(), torch.zeros(3, 4)
     for _ in range(5):
         with counter.count("product"):
-            x @ torch.zeros(4, 7)
+            torch.mm(x, torch.zeros(4, 7))
     assert counter.total == 5 * 2 * 3 * 4 * 7

@@ -227,3 +227,15 @@ def test_torch_that_is_missing_is_one_line(command, monkeypatch):
     assert code == 2
     assert "pip install 'plan-or-learn[learn]'" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("learner", ["sac", "simba", "ppo"])
+def test_threads_make_no_difference(learner, command, tmp_path):
+    words = (f"learner={learner}", "task=cheetah", "budget.env_steps=5200", "evaluation.every=9999")
+    agents = []
+    for threads in (1, 2):
+        folder = tmp_path / str(threads)
+        assert command(*words, f"threads={threads}", f"runs_dir={folder}")[0] == 0
+        agents.append(load_state(only(folder) / "checkpoint" / "agent.pt"))
+    for mine, theirs in zip(*(flat(agent) for agent in agents), strict=True):
+        assert np.array_equal(mine, theirs)
