@@ -304,6 +304,8 @@ def test_what_it_refuses():
             make_learner("dqn", space, **option).make_source(1, Path())
     with pytest.raises(ValueError, match="torso is 'none'"):
         make_learner("dqn", PICTURES, torso="none")
+    with pytest.raises(ValueError, match=r"pictures \(3, 210, 160\)"):
+        make_learner("dqn", Box(0, 255, (3, 210, 160), np.uint8))
     from learners.dqn import DQN
 
     spec = SimpleNamespace(name="walk", observation_space=space, action_space=Box(-1, 1, (2,)))
