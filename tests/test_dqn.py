@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from commandline import CommandLine
 from gymnasium.spaces import Box
 from learning import PICTURES, START, Story, Tables, keys_of, make_learner, pictures
 
@@ -312,3 +313,14 @@ def test_what_it_refuses():
     options = {k: v for k, v in keys_of("dqn").items() if k != "_target_"}
     with pytest.raises(ValueError, match=r"discrete actions, and task walk has Box.*learner=sac"):
         DQN(spec, **options)
+
+
+@pytest.mark.parametrize("name", ["dqn", "rainbow", "der"])
+def test_what_the_command_line_says(name, monkeypatch, capsys, tmp_path):
+    command = CommandLine(monkeypatch, capsys, tmp_path)
+    words = f"learner={name}", "budget.env_steps=100"
+    code, _, err = command(*words, "task=toy-chain", "learner.capacity=3")
+    assert (code, err[:28]) == (2, "error: learner.capacity is 3")
+    code, _, err = command(*words, "task=pendulum")
+    assert code == 2
+    assert "needs discrete actions, and task pendulum-swingup has Box" in err
