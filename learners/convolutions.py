@@ -1,10 +1,18 @@
 """Networks that see: what stands before the layers of a policy or a value on Atari."""
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import nn
 
 SIZE = 84  # pixels on each side of a frame
 KINDS = ("nature", "efficient")
+
+
+def pictures(space: Any) -> bool:
+    """Whether observations are pictures: bytes [C, height, width]."""
+    return space.dtype == np.uint8 and len(space.shape) == 3
 
 
 class Pixels(nn.Module):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from learners.convolutions import Pixels, torso
+from learners.convolutions import SIZE, pictures, torso
 
 CONTINUOUS = ("sac", "simba", "td3", "ppo")  # learners for other actions
 
@@ -34,16 +34,20 @@ class Flat(nn.Module):
         return flat / 255 if flat.dtype == torch.uint8 else flat.float()
 
 
-def eyes(space: Any, kind: str, batch_norm: bool = False) -> tuple[nn.Module, nn.Module, int]:
+def encoder(space: Any, kind: str, batch_norm: bool = False) -> tuple[nn.Module, nn.Module, int]:
     """What makes numbers of observations, what makes features of these, and how many.
 
-    Apart, so that a batch is converted once for several networks. Pictures of bytes, [C, 84, 84],
-    pass through the convolutions of that kind, and anything else stays as it is.
+    Apart, so that a batch is converted once for several networks. Pictures pass through the
+    convolutions of that kind, and anything else stays as it is.
+
+    Raises:
+      ValueError: for pictures of another size than 84 x 84, and an unknown kind.
     """
-    if space.dtype != np.uint8 or len(space.shape) != 3:
+    if not pictures(space):
         return Flat(), nn.Identity(), int(np.prod(space.shape))
+    if space.shape[1:] != (SIZE, SIZE):
+        raise ValueError(f"observations are pictures {space.shape}: expected [C, {SIZE}, {SIZE}]")
     stack, size = torso(kind, space.shape[0], batch_norm)
-    assert isinstance(stack[0], Pixels)
     return stack[0], stack[1:], size
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from learners.discrete import Greedy, actions_of, explore, eyes
+from learners.discrete import Greedy, actions_of, encoder, explore
 from learners.flops import Flops
 from learners.frame_replay import Batch, FrameReplay
 from learners.networks import mlp
@@ -140,7 +140,7 @@ class DiscreteSAC:
     def _see(self, features: np.ndarray) -> torch.Tensor:
         """What actor and critics make of features."""
         observations = torch.as_tensor(features).to(self.device)
-        return self.networks.critic.eyes(self.networks.prepare(observations))
+        return self.networks.critic.encoder(self.networks.prepare(observations))
 
     def make_source(self, num_envs: int, folder: Path) -> FrameReplay:
         """An empty replay memory."""
@@ -177,11 +177,11 @@ class DiscreteSAC:
         rows = torch.arange(self.batch, device=self.device)
 
         with torch.no_grad():
-            log_policy = parts.actor(parts.critic.eyes(following)).log_softmax(dim=1)
+            log_policy = parts.actor(parts.critic.encoder(following)).log_softmax(dim=1)
             value = parts.target(following).amin(dim=0) - temperature * log_policy
             bootstrap = (log_policy.exp() * value).sum(dim=1)
             aim = self.reward_scale * drawn.reward + drawn.discount * bootstrap
-        seen = parts.critic.eyes(now)
+        seen = parts.critic.encoder(now)
         values = parts.critic.values(seen)
         critic_loss = ((values[:, rows, drawn.action] - aim) ** 2).mean(dim=1).sum()
         descend(self.critic_optimiser, critic_loss)
@@ -229,10 +229,10 @@ class _Critic(nn.Module):
 
     def __init__(self, torso: nn.Module, values: nn.Module):
         super().__init__()
-        self.eyes, self.values = torso, values
+        self.encoder, self.values = torso, values
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        return self.values(self.eyes(observations))
+        return self.values(self.encoder(observations))
 
 
 class _Networks(nn.Module):
@@ -252,7 +252,7 @@ class _Networks(nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.prepare, stack, size = eyes(space, torso)
+            self.prepare, stack, size = encoder(space, torso)
             self.actor = mlp(size, *actor, actions)
             self.critic = _Critic(stack, mlp(size, *critic, actions, critics))
         self.target = copy.deepcopy(self.critic).requires_grad_(False)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from learners.convolutions import pictures
 from learners.discrete import Greedy, actions_of, explore
 from learners.flops import Flops
 from learners.frame_replay import Batch, FrameReplay
@@ -120,7 +121,7 @@ class DQN:
         self.exponent = priority_exponent if prioritised else 0.0
         self.beta = beta, 1.0, beta_decisions
         if depth is None:
-            depth = 1 if len(self.space.shape) == 3 else 2
+            depth = 1 if pictures(self.space) else 2
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = QNetwork(

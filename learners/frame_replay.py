@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from learners.convolutions import pictures
 from learners.interface import Transitions
 from learners.replay import allocate
 from learners.sum_tree import SumTree
@@ -78,7 +79,7 @@ class FrameReplay:
         reward_clip: float | None = None,
     ):
         self._shape = space.shape
-        self._pictures = space.dtype == np.uint8 and len(space.shape) == 3
+        self._pictures = pictures(space)
         self.stack = space.shape[0] if self._pictures else 1
         frame = space.shape[1:] if self._pictures else space.shape
         self.num_envs, self.n_step, self.start = num_envs, n_step, start

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from learners.discrete import eyes
+from learners.discrete import encoder
 
 
 class NoisyLinear(nn.Module):
@@ -78,7 +78,7 @@ class QNetwork(nn.Module):
             norm = [nn.BatchNorm1d(width)] if batch_norm else []
             return [linear(size, width), *norm, nn.ReLU(inplace=True)]
 
-        self.prepare, trunk, size = eyes(space, torso, batch_norm)
+        self.prepare, trunk, size = encoder(space, torso, batch_norm)
         self.trunk = nn.Sequential(trunk)
         for _ in range(depth - 1):
             self.trunk.extend(hidden(size))

@@ -1,7 +1,8 @@
 """The one training loop: decide, act, remember, update."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,6 +24,15 @@ def training_seed(seed: int) -> int:
     return int(np.random.SeedSequence([seed, 1]).generate_state(1)[0] >> 2)
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """What a source can't take is told in a line."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
 class Trainer:
     """An agent in training, with its environments and what it has seen.
 
@@ -42,7 +52,8 @@ class Trainer:
     def __init__(self, agent: Agent, task: Any, seed: int, folder: Path, meter: Meter):
         self.agent, self.task, self.seed, self.meter = agent, task, seed, meter
         self.learner = agent.prior
-        self.source = self.learner.make_source(task.num_envs, folder)
+        with _told():
+            self.source = self.learner.make_source(task.num_envs, folder)
         self.costs = Costs()
         self.env_steps = self.decisions = self.logged = 0
         self._carry = agent.planner.init(task.num_envs)
@@ -93,10 +104,9 @@ class Trainer:
         self.costs.env_frames += steps * task.facts.frames_per_step
         last = infos.get("final_obs", following)
         self._check(last)
-        ends = terminated, truncated
-        self.source.add(
-            Transitions(self._observation, action, reward, *ends, last, self._start, held)
-        )
+        seen = self._observation, action, reward, terminated, truncated, last, self._start
+        with _told():
+            self.source.add(Transitions(*seen, held))
         self._observation, self._start = following, ended
         self._returns += reward
         for b in np.flatnonzero(self._start):

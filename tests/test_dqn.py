@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from commandline import CommandLine
 from gymnasium.spaces import Box
 from small_tasks import PICTURES, START, Story, Tables, keys_of, make_learner, pictures
 
@@ -291,9 +292,22 @@ def test_what_it_refuses():
             make_learner("dqn", space, **option).make_source(1, Path())
     with pytest.raises(ValueError, match="torso is 'none'"):
         make_learner("dqn", PICTURES, torso="none")
+    with pytest.raises(ValueError, match=r"pictures \(3, 210, 160\)"):
+        make_learner("dqn", Box(0, 255, (3, 210, 160), np.uint8))
     from learners.dqn import DQN
 
     spec = SimpleNamespace(name="walk", observation_space=space, action_space=Box(-1, 1, (2,)))
     options = {k: v for k, v in keys_of("dqn").items() if k != "_target_"}
     with pytest.raises(ValueError, match=r"discrete actions, and task walk has Box.*learner=sac"):
         DQN(spec, **options)
+
+
+@pytest.mark.parametrize("name", ["dqn", "rainbow", "der"])
+def test_what_the_command_line_says(name, monkeypatch, capsys, tmp_path):
+    command = CommandLine(monkeypatch, capsys, tmp_path)
+    words = f"learner={name}", "budget.env_steps=100"
+    code, _, err = command(*words, "task=toy-chain", "learner.capacity=3")
+    assert (code, err[:28]) == (2, "error: learner.capacity is 3")
+    code, _, err = command(*words, "task=pendulum")
+    assert code == 2
+    assert "needs discrete actions, and task pendulum-swingup has Box" in err

@@ -9,6 +9,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
+from learners import replay as replay_module
 from learners.frame_replay import SMALLEST_ERROR, FrameReplay
 from learners.interface import Transitions
 
@@ -248,6 +249,18 @@ def test_goes_on_after_a_checkpoint(exponent, decisions, tmp_path):
         other.add(said)
     assert len(replay) == len(other)
     assert replay.added == other.added
+
+
+def test_what_outgrows_memory_lies_in_a_file(monkeypatch, tmp_path):
+    happenings, small = Happenings(PICTURES, 3), make()
+    monkeypatch.setattr(replay_module.os, "sysconf", lambda name: 20)
+    large = make(folder=tmp_path)
+    assert isinstance(large.frames, np.memmap)
+    for _ in range(60):
+        said = happenings.step()
+        small.add(said)
+        large.add(said)
+    assert everything(large) == everything(small)
 
 
 def test_what_it_refuses():

@@ -204,7 +204,7 @@ def test_training_and_evaluation_have_other_episodes():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("learner=sac", "task=toy-chain"), "needs continuous actions"),
+        (("learner=td3", "task=toy-chain"), "needs continuous actions"),
         (("learner=sac", "device=tpu"), "device=tpu can't be used"),
         (("learner=sac", "learner.network=deep"), "learner.network is 'deep'"),
         (("learner=sac", "evaluation.every=0"), "evaluation.every is 0"),
