@@ -18,6 +18,7 @@ from learners.flops import Flops
 from learners.frame_replay import Batch, FrameReplay
 from learners.networks import mlp
 from learners.optimisation import descend
+from learners.pace import Pace
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
 METRICS = (*LOSSES, "value", "entropy", "temperature")
@@ -48,7 +49,7 @@ class DiscreteSAC:
       ValueError: for bad parameters, and actions that are not discrete.
     """
 
-    trains, has_value = True, True
+    trains, has_value, on_policy = True, True, False
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class DiscreteSAC:
         self.actions, self.start = actions_of(spec)
         self.space = spec.observation_space
         self.device, self.num_envs = torch.device(device), num_envs
-        self.batch, self.capacity, self.warmup, self.ratio = batch, capacity, warmup, ratio
+        self.batch, self.capacity, self.pace = batch, capacity, Pace(ratio, warmup)
         self.discount, self.tau = discount, tau
         self.reward_clip, self.reward_scale = reward_clip, reward_scale
         self.target_entropy = target_entropy * math.log(self.actions)
@@ -105,7 +106,7 @@ class DiscreteSAC:
         pairs = zip(parts.target.parameters(), parts.critic.parameters(), strict=True)
         self._averaged = list(pairs)
         self._counter = Flops()
-        self.updates, self.seen = 0, 0
+        self.updates = 0
 
     @property
     def flops(self) -> int:
@@ -119,7 +120,7 @@ class DiscreteSAC:
 
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
         """Actions [B] of the policy for features [B, *O]; uniform ones while it warms up."""
-        if self.seen < self.warmup:
+        if self.pace.warming:
             return self.start + explore(0, 1.0, self.actions, noise)
         return self.start + (self.logits(features) + noise.gumbel(self.actions)).argmax(axis=1)
 
@@ -157,8 +158,7 @@ class DiscreteSAC:
 
     def update(self, source: FrameReplay) -> dict[str, float]:
         """The gradient steps that are due; means of `METRICS`, {} if none was."""
-        self.seen = source.added
-        due = int(self.ratio * max(source.added - self.warmup, 0)) - self.updates
+        due = self.pace.due(source)
         if due <= 0:
             return {}
         total = torch.zeros(len(METRICS), device=self.device)
@@ -208,7 +208,7 @@ class DiscreteSAC:
             **{name: getattr(self, name).state_dict() for name in _PARTS},
             "generator": self.generator.get_state(),
             "updates": self.updates,
-            "seen": self.seen,
+            "pace": self.pace.state(),
             "flops": self.flops,
         }
 
@@ -217,7 +217,8 @@ class DiscreteSAC:
         for name in _PARTS:
             getattr(self, name).load_state_dict(state[name])
         self.generator.set_state(state["generator"])
-        self.updates, self.seen = state["updates"], state["seen"]
+        self.updates = state["updates"]
+        self.pace.load(state["pace"])
         self._counter.total = state["flops"]
 
 

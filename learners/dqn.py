@@ -18,6 +18,7 @@ from learners.convolutions import pictures
 from learners.discrete import Greedy, actions_of, explore
 from learners.flops import Flops
 from learners.frame_replay import Batch, FrameReplay
+from learners.pace import Pace
 from learners.q_network import QNetwork, project
 
 METRICS = ("q_loss", "value", "gradient_norm")
@@ -61,7 +62,7 @@ class DQN:
       ValueError: for bad parameters, and actions that are not discrete.
     """
 
-    trains, has_value = True, True
+    trains, has_value, on_policy = True, True, False
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class DQN:
         self.device, self.num_envs = torch.device(device), num_envs
         self.double, self.distributional, self.n_step = double, distributional, n_step
         self.gradient_norm = math.inf if gradient_norm is None else gradient_norm
-        self.batch, self.capacity, self.warmup, self.ratio = batch, capacity, warmup, ratio
+        self.batch, self.capacity, self.pace = batch, capacity, Pace(ratio, warmup)
         self.discount, self.target_period = discount, target_period
         self.reward_clip, self.reward_scale = reward_clip, reward_scale
         self.epsilon = epsilon_start, epsilon_end, epsilon_decisions
@@ -145,7 +146,7 @@ class DQN:
         )
         self.generator = torch.Generator().manual_seed(seed)
         self._counter = Flops()
-        self.updates, self.seen = 0, 0
+        self.updates = 0
 
     @property
     def flops(self) -> int:
@@ -159,13 +160,13 @@ class DQN:
 
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
         """Actions [B] for features [B, *O], with exploration."""
-        if self.seen < self.warmup:
+        if self.pace.warming:
             return self.start + explore(0, 1.0, self.actions, noise)
         normals = None
         if self.network.noise_size:
             normals = torch.from_numpy(noise.normal(self.network.noise_size)).float()
         best = self._ask("act", features, normals).argmax(axis=1)
-        epsilon = _anneal(self.epsilon, self.seen - self.warmup)
+        epsilon = _anneal(self.epsilon, self.pace.seen - self.pace.warmup)
         return self.start + explore(best, epsilon, self.actions, noise)
 
     def logits(self, features: np.ndarray) -> np.ndarray:
@@ -201,12 +202,11 @@ class DQN:
 
     def update(self, source: FrameReplay) -> dict[str, float]:
         """The gradient steps that are due; means of `METRICS`, {} if none was."""
-        self.seen = source.added
-        due = int(self.ratio * max(source.added - self.warmup, 0)) - self.updates
+        due = self.pace.due(source)
         if due <= 0 or len(source) == 0:
             return {}
         total = torch.zeros(len(METRICS), device=self.device)
-        beta = _anneal(self.beta, self.seen)
+        beta = _anneal(self.beta, self.pace.seen)
         for _ in range(due):
             drawn = source.sample(self.batch, self.generator, self.device, beta)
             with self._counter.count("update"):
@@ -270,7 +270,7 @@ class DQN:
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "updates": self.updates,
-            "seen": self.seen,
+            "pace": self.pace.state(),
             "flops": self.flops,
         }
 
@@ -279,7 +279,8 @@ class DQN:
         for name in ("network", "target", "optimiser"):
             getattr(self, name).load_state_dict(state[name])
         self.generator.set_state(state["generator"])
-        self.updates, self.seen = state["updates"], state["seen"]
+        self.updates = state["updates"]
+        self.pace.load(state["pace"])
         self._counter.total = state["flops"]
 
 

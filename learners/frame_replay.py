@@ -61,6 +61,7 @@ class FrameReplay:
 
     Attributes:
       added: Decisions so far, also those that have been overwritten.
+      forgotten: How many of them were lost with an interrupted training.
 
     Raises:
       ValueError: for bad parameters.
@@ -103,7 +104,7 @@ class FrameReplay:
         self._greatest = 1.0  # priority so far, which new decisions get
         self._head = np.full(num_envs, -1)  # frames so far of each environment, less one
         self._age = np.zeros(num_envs, np.int64)  # decisions so far of its episode
-        self._count = self.added = 0
+        self._count = self.added = self.forgotten = 0
         self._discounts = discount ** np.arange(n_step + 1)
         self._envs = np.arange(num_envs)
 
@@ -140,6 +141,10 @@ class FrameReplay:
         self._mark((now[:, None] - self.num_envs * back)[whole] % self._size, True)
         self._age += 1
         self.added += self.num_envs
+
+    def forget(self, added: int) -> None:
+        """Become as if so many decisions had been added, and lost."""
+        self.added = self.forgotten = added
 
     def _places(self, envs: np.ndarray) -> np.ndarray:
         """Of their newest frames."""
@@ -229,7 +234,7 @@ class FrameReplay:
         arrays = {name.lstrip("_"): getattr(self, name)[:end] for name in _ARRAYS}
         if self._tree:
             arrays["priorities"] = self._tree[slice(end)]
-        numbers = {"greatest": self._greatest, "added": self.added}
+        numbers = {"greatest": self._greatest, "added": self.added, "forgotten": self.forgotten}
         return {**arrays, "head": self._head, "age": self._age, **numbers}
 
     def load(self, state: dict[str, Any]) -> None:
@@ -241,6 +246,7 @@ class FrameReplay:
             self._tree.set(np.arange(end), np.asarray(state["priorities"]))
         self._head[:], self._age[:] = state["head"], state["age"]
         self._greatest, self.added = float(state["greatest"]), int(state["added"])
+        self.forgotten = int(state["forgotten"])
         self._count = int(self._ready.sum())
 
 

@@ -43,6 +43,10 @@ class Source(Protocol):
         """Take in what a decision led to."""
         ...
 
+    def forget(self, added: int) -> None:
+        """Become as if so many decisions had been added, and lost."""
+        ...
+
     def state(self) -> dict[str, Any]:
         """All that it holds, arrays and numbers by name, for a checkpoint."""
         ...
@@ -59,6 +63,7 @@ class Learner(Protocol):
       trains: True; False for the null learner, which has nothing of what follows but `greedy`.
       num_envs: Environments that it learns from, stepped together.
       has_value: Whether `value` is worth asking for.
+      on_policy: Whether it can learn only from what its own policy did.
       updates: Gradient steps so far.
       flops: Floating-point operations of its networks so far.
       greedy: The same policy without exploration, as a `Prior`: what is evaluated. It shares the
@@ -68,6 +73,7 @@ class Learner(Protocol):
     trains: bool
     num_envs: int
     has_value: bool
+    on_policy: bool
     updates: int
     flops: int
 

@@ -175,7 +175,7 @@ class PPO:
       env_steps: Control steps of training, over which the learning rate falls to 0; None: it stays.
     """
 
-    trains, has_value = True, True
+    trains, has_value, on_policy = True, True, True
 
     def __init__(
         self, spec: Any, seed: int, device: str, env_steps: int | None, settings: Settings

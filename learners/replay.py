@@ -49,6 +49,7 @@ class Replay:
 
     Attributes:
       added: Transitions so far, also those that have been overwritten.
+      forgotten: How many of them were lost with an interrupted training.
     """
 
     def __init__(self, capacity: int, observation: int, box: ActionBox, folder: Path):
@@ -56,10 +57,14 @@ class Replay:
         self._widths = (observation, box.size, 1, 1, observation)
         self.rows = allocate((capacity, sum(self._widths)), np.float32, folder)
         self._tensor = torch.from_numpy(self.rows)
-        self.added = 0
+        self.added = self.forgotten = 0
 
     def __len__(self) -> int:
-        return min(self.added, self.capacity)
+        return min(self.added - self.forgotten, self.capacity)
+
+    def forget(self, added: int) -> None:
+        """Become as if so many transitions had been added, and lost."""
+        self.added = self.forgotten = added
 
     def add(self, transitions: Transitions) -> None:
         """Add a transition of each environment."""
@@ -71,7 +76,7 @@ class Replay:
             ~transitions.terminated[:, None],
             transitions.next_observation,
         )
-        place = (self.added + np.arange(batch)) % self.capacity
+        place = (self.added - self.forgotten + np.arange(batch)) % self.capacity
         start = 0
         for part, width in zip(parts, self._widths, strict=True):
             self.rows[place, start : start + width] = part
@@ -87,15 +92,16 @@ class Replay:
 
     def since(self, added: int) -> torch.Tensor:
         """Observations [N, O] of what was added after the first `added` transitions."""
-        new = np.arange(max(added, self.added - self.capacity), self.added) % self.capacity
-        return torch.from_numpy(self.rows[new, : self._widths[0]])
+        new = np.arange(max(added, self.added - len(self)), self.added) - self.forgotten
+        return torch.from_numpy(self.rows[new % self.capacity, : self._widths[0]])
 
     def state(self) -> dict[str, Any]:
         """The rows that are filled, and how many were added."""
-        return {"rows": self.rows[: len(self)], "added": self.added}
+        rows = self.rows[: len(self)]
+        return {"rows": rows, "added": self.added, "forgotten": self.forgotten}
 
     def load(self, state: dict[str, Any]) -> None:
         """Become what `state` said."""
         rows = np.asarray(state["rows"])
         self.rows[: len(rows)] = rows
-        self.added = int(state["added"])
+        self.added, self.forgotten = int(state["added"]), int(state["forgotten"])

@@ -59,6 +59,9 @@ class Rollouts:
         self.filled += 1
         self.env_steps += transitions.held * self.num_envs
 
+    def forget(self, added: int) -> None:
+        """Nothing is lost but the decisions of a rollout at work."""
+
     def empty(self) -> None:
         """Forget everything."""
         self.filled = self.env_steps = 0

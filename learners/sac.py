@@ -19,6 +19,7 @@ from learners.actor import GreedyActor
 from learners.flops import Flops
 from learners.networks import RunningNorm, network
 from learners.optimisation import descend
+from learners.pace import Pace
 from learners.replay import Batch, Replay
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
@@ -46,7 +47,7 @@ class SAC:
       ValueError: for bad parameters.
     """
 
-    trains, has_value = True, True
+    trains, has_value, on_policy = True, True, False
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class SAC:
         self.box = squashed.ActionBox(spec.action_space)
         self.size = int(np.prod(spec.observation_space.shape))
         self.device, self.num_envs = torch.device(device), num_envs
-        self.batch, self.capacity, self.warmup, self.ratio = batch, capacity, warmup, ratio
+        self.batch, self.capacity, self.pace = batch, capacity, Pace(ratio, warmup)
         self.discount, self.tau, self.reward_scale = discount, tau, reward_scale
         self.target_entropy = target_entropy * self.box.size
         self.networks = _Networks(
@@ -100,7 +101,7 @@ class SAC:
         pairs = zip(parts.target.parameters(), parts.critic.parameters(), strict=True)
         self._averaged = list(pairs)
         self._counter = Flops()
-        self.updates, self.seen = 0, 0
+        self.updates = 0
 
     @property
     def flops(self) -> int:
@@ -120,7 +121,7 @@ class SAC:
 
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
         """Actions [B, A] of the policy for features [B, O]; uniform ones while it warms up."""
-        if self.seen < self.warmup:
+        if self.pace.warming:
             return self.box.to_task(2 * noise.uniform(self.box.size) - 1)
         normal = torch.from_numpy(noise.normal(self.box.size)).float().to(self.device)
         with torch.no_grad(), self._counter.count("act", len(features)):
@@ -142,10 +143,9 @@ class SAC:
 
     def update(self, source: Replay) -> dict[str, float]:
         """The gradient steps that are due; means of `METRICS`, {} if none was."""
-        if isinstance(self.networks.norm, RunningNorm) and source.added > self.seen:
-            self.networks.norm.observe(source.since(self.seen).to(self.device))
-        self.seen = source.added
-        due = int(self.ratio * max(source.added - self.warmup, 0)) - self.updates
+        if isinstance(self.networks.norm, RunningNorm) and source.added > self.pace.seen:
+            self.networks.norm.observe(source.since(self.pace.seen).to(self.device))
+        due = self.pace.due(source)
         if due <= 0:
             return {}
         total = torch.zeros(len(METRICS), device=self.device)
@@ -212,7 +212,7 @@ class SAC:
             "temperature_optimiser": self.temperature_optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "updates": self.updates,
-            "seen": self.seen,
+            "pace": self.pace.state(),
             "flops": self.flops,
         }
 
@@ -222,7 +222,8 @@ class SAC:
         for name in ("actor_optimiser", "critic_optimiser", "temperature_optimiser"):
             getattr(self, name).load_state_dict(state[name])
         self.generator.set_state(state["generator"])
-        self.updates, self.seen = state["updates"], state["seen"]
+        self.updates = state["updates"]
+        self.pace.load(state["pace"])
         self._counter.total = state["flops"]
 
 

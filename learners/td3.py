@@ -17,6 +17,7 @@ from learners.actor import GreedyActor
 from learners.flops import Flops
 from learners.networks import mlp
 from learners.optimisation import descend
+from learners.pace import Pace
 from learners.replay import Batch, Replay
 from learners.squashed import ActionBox, check_box
 
@@ -43,7 +44,7 @@ class TD3:
       ValueError: for bad parameters.
     """
 
-    trains, has_value = True, True
+    trains, has_value, on_policy = True, True, False
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class TD3:
         self.box = ActionBox(spec.action_space)
         self.size = int(np.prod(spec.observation_space.shape))
         self.device, self.num_envs = torch.device(device), num_envs
-        self.batch, self.capacity, self.warmup, self.ratio = batch, capacity, warmup, ratio
+        self.batch, self.capacity, self.pace = batch, capacity, Pace(ratio, warmup)
         self.discount, self.tau, self.reward_scale = discount, tau, reward_scale
         self.exploration, self.delay = exploration, delay
         self.smoothing, self.smoothing_clip = smoothing, smoothing_clip
@@ -91,7 +92,7 @@ class TD3:
         pairs = zip(self.targets.parameters(), self.networks.parameters(), strict=True)
         self._averaged = list(pairs)
         self._counter = Flops()
-        self.updates, self.seen = 0, 0
+        self.updates = 0
 
     @property
     def flops(self) -> int:
@@ -109,7 +110,7 @@ class TD3:
 
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
         """Actions [B, A] with noise for features [B, O]; uniform ones while it warms up."""
-        if self.seen < self.warmup:
+        if self.pace.warming:
             return self.box.to_task(2 * noise.uniform(self.box.size) - 1)
         noisy = self._act(features) + self.exploration * noise.normal(self.box.size)
         return self.box.to_task(np.clip(noisy, -1, 1))
@@ -132,8 +133,7 @@ class TD3:
 
     def update(self, source: Replay) -> dict[str, float]:
         """The gradient steps that are due; means of `METRICS`, {} if none was."""
-        self.seen = source.added
-        due = int(self.ratio * max(source.added - self.warmup, 0)) - self.updates
+        due = self.pace.due(source)
         said: list[torch.Tensor] = []
         for _ in range(due):
             drawn = source.sample(self.batch, self.generator, self.device)
@@ -186,7 +186,7 @@ class TD3:
             "critic_optimiser": self.critic_optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "updates": self.updates,
-            "seen": self.seen,
+            "pace": self.pace.state(),
             "flops": self.flops,
         }
 
@@ -197,7 +197,8 @@ class TD3:
         for name in ("actor_optimiser", "critic_optimiser"):
             getattr(self, name).load_state_dict(state[name])
         self.generator.set_state(state["generator"])
-        self.updates, self.seen = state["updates"], state["seen"]
+        self.updates = state["updates"]
+        self.pace.load(state["pace"])
         self._counter.total = state["flops"]
 
 

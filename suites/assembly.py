@@ -16,8 +16,8 @@ from world_models.observed import Observed
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
-def settle(config: Any, learns: bool) -> None:
-    """Give values to what is null because its default depends on whether anything learns."""
+def settle(config: Any, learns: bool, plans: bool = False) -> None:
+    """Give values to what is null because its default depends on whether it learns or plans."""
 
     def default(group: str, name: str, value: int | str) -> None:
         node = config[group]
@@ -26,7 +26,8 @@ def settle(config: Any, learns: bool) -> None:
 
     default("budget", "env_steps", 100_000 if learns else 0)
     default("evaluation", "episodes", 10 if learns else 1)
-    default("task", "observation", "pixels" if learns else "ram")  # of Atari games alone
+    # Of Atari games alone. A planner's states have no pixels, so that a learner beside it sees RAM.
+    default("task", "observation", "pixels" if learns and not plans else "ram")
     total = OmegaConf.select(config, "budget.env_steps")
     if isinstance(total, int):
         default("evaluation", "every", max(total // 10, 1))
@@ -70,6 +71,11 @@ def assemble(config: Any, threads: int) -> tuple[Any, Agent]:
         raise UserError(
             f"budget.env_steps is {config.budget.env_steps}, but nothing in this agent learns:"
             " leave it at 0"
+        )
+    if learner.trains and learner.on_policy and not isinstance(planner, NoPlanner):
+        raise UserError(
+            "this learner learns only from what its own policy did: leave out planner=, or choose"
+            " another learner"
         )
     model = build("world_model", config, task=task, threads=threads)
     if isinstance(planner, NoPlanner):

@@ -73,7 +73,7 @@ def compose() -> list[tuple[Any, Any]]:
 
 def execute(config: DictConfig, choices: Any, meter: Meter) -> None:
     """Make the run that a configuration describes, or what is missing of it."""
-    settle(config, choices["learner"] != NULL["learner"])
+    settle(config, *(choices[axis] != NULL[axis] for axis in ("learner", "planner")))
     check(config)
     task_name = config.task.get("name") or choices["task"].replace("/", "-")
     agent_name = name_agent(choices, config)

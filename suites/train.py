@@ -183,5 +183,7 @@ class Trainer:
         self._returns = state["returns"]
         for name in ("env_steps", "decisions", "logged"):
             setattr(self, name, state[name])
-        if source is not None:
+        if source is None:
+            self.source.forget(self.decisions * self.task.num_envs)
+        else:
             self.source.load(source)

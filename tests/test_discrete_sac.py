@@ -94,7 +94,7 @@ def test_exploration_and_evaluation():
     policy = softmax(learner.logits(features[:1]))[0]
     assert policy.max() > 0.5
     for warmup, expected in ((10_000, np.full(3, 1 / 3)), (0, policy)):
-        learner.warmup = warmup
+        learner.pace.warmup = warmup
         drawn = learner.sample(features, Noise(0, range(20_000), 0)) - START
         np.testing.assert_allclose(np.bincount(drawn, minlength=3) / 20_000, expected, atol=0.015)
     best = learner.greedy.sample(features[:3], Noise(0, range(3), 0)) - START

@@ -163,7 +163,7 @@ def test_exploration():
     features = np.tile(np.eye(5)[:1], (6000, 1))
     best = learner.greedy.sample(features[:1], Noise(0, [0], 0))[0]
     for seen, epsilon in ((0, 1.0), (9, 1.0), (10, 0.8), (60, 0.5), (110, 0.2), (500, 0.2)):
-        learner.seen = seen
+        learner.pace.seen = seen
         drawn = learner.sample(features, Noise(0, range(6000), seen))
         shares = np.bincount(drawn - START, minlength=3) / 6000
         expected = np.full(3, epsilon / 3)

@@ -5,6 +5,7 @@ import torch
 from learning import make_spec, random_transitions
 
 from learners import replay
+from learners.pace import Pace
 from learners.replay import Replay
 from learners.squashed import ActionBox
 
@@ -66,6 +67,24 @@ def test_a_copy_goes_on_the_same(tmp_path):
     for one, other in zip(*draws, strict=True):
         assert torch.equal(one, other)
     assert copy.added == memory.added
+
+
+def test_a_lost_memory_fills_again(tmp_path):
+    copy = Replay(10, 2, ActionBox(make_spec(2, 2).action_space), tmp_path)
+    copy.forget(18)
+    assert (len(copy), copy.added) == (0, 18)
+    copy.add(random_transitions(np.random.default_rng(5), 3, 2, 2))
+    assert (len(copy), copy.added) == (3, 21)
+    assert torch.equal(copy.since(18), copy.since(0))
+    assert len(copy.since(20)) == 1
+    pace = Pace(0.5, 2)
+    pace.load((18, 8))
+    assert pace.due(copy) == 1  # of decisions 19 to 21; 9 in all
+    pace = Pace(0.5, 6)
+    pace.load((18, 6))
+    assert pace.due(copy) == 0  # three decisions are fewer than a warm-up
+    copy.add(random_transitions(np.random.default_rng(5), 3, 2, 2))
+    assert pace.due(copy) == 2
 
 
 def test_what_outgrows_memory_lies_in_a_file_without_a_name(tmp_path, monkeypatch):

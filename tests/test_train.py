@@ -132,6 +132,7 @@ def test_without_the_replay_it_says_what_that_costs(command, tmp_path, monkeypat
     code, _, err = command(*SMALL, "checkpoint.replay=false")
     assert code == 0
     assert "continuing from control step 1000 without what was remembered" in err
+    assert rows(only(tmp_path) / "evaluations.jsonl")[-1]["updates"] == 1030 - 19  # it filled again
 
 
 def test_a_broken_checkpoint_is_one_line(command, tmp_path, monkeypatch):
@@ -211,6 +212,7 @@ def test_training_and_evaluation_have_other_episodes():
         (("learner=sac", "checkpoint.replay=3"), "checkpoint.replay is 3"),
         (("learner=sac", "planner.repeat=0"), "planner.repeat is 0"),
         (("learner=dreamer",), "unknown learner 'dreamer'"),
+        (("learner=ppo", "planner=mpc"), "learns only from what its own policy did"),
         (("planner=mpc", "budget.env_steps=10"), "nothing in this agent learns"),
     ],
 )
