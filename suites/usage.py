@@ -45,13 +45,16 @@ Examples
   python -m suites.run agent=random evaluation.episodes=10  the baseline, mean of ten episodes
   python -m suites.run agent=random task=breakout           an Atari game
   python -m suites.run planner=mcts task=cheetah            a tree of held actions
+  python -m suites.run learner=sac task=cheetah             learn a policy; no planner unless named
+  python -m suites.run learner=rainbow task=pong budget.env_steps=1000000
   python -m suites.run task=reacher video=true              and a video of it
   python -m suites.run planner.latency=0.05                 the plan comes 50 ms late, as on a robot
   python -m suites.run --config-dir my_conf task=my_task    your own task: my_conf/task/my_task.yaml
 
 A run leaves {layout}
 with config.yaml, manifest.json, evaluations.jsonl, metrics.jsonl and summary.json. The same command
-continues a run that was stopped, and skips one that is done.
+continues a run that was stopped, and skips one that is done. `python -m suites.evaluate <run>` scores
+the agent that a run left once more.
 
 Groups (group=option)
 {groups}
@@ -70,6 +73,12 @@ Keys of planner=mpc (planner.<key>=value)
 
 Keys of planner=mcts (planner.<key>=value)
 {tree}
+
+Keys of planner=none (planner.<key>=value)
+{policy}
+
+Keys of learner=sac (learner.<key>=value; the others: conf/learner/)
+{learner}
 
 Keys of world_model=simulator (world_model.<key>=value)
 {world_model}
@@ -104,6 +113,8 @@ def help_text(conf: Path) -> str:
         run=_keys(run[run.index("seed:") : run.index("hydra:")]),
         planner=_keys((conf / "planner" / "mpc.yaml").read_text()),
         tree=_keys((conf / "planner" / "mcts.yaml").read_text()),
+        policy=_keys((conf / "planner" / "none.yaml").read_text()),
+        learner=_keys((conf / "learner" / "sac.yaml").read_text()),
         world_model=_keys((conf / "world_model" / "simulator.yaml").read_text()),
     )
 
