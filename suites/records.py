@@ -3,8 +3,8 @@
     config.yaml         resolved
     manifest.json       command, machine, versions, git state; of each time it was started
     evaluations.jsonl   a row per evaluation: every ledger column, every episode's return
-    metrics.jsonl       a row per episode
-    checkpoint/         what a continued run needs: each finished episode with its costs
+    metrics.jsonl       a row per episode of evaluation, and per hundredth of a training
+    checkpoint/         what a continued run needs: finished episodes with their costs, training
     video/
     look/               pictures of decisions, if some were asked for (`suites.look`)
     status.json         running, done, or failed with the reason

@@ -53,8 +53,8 @@ Examples
 
 A run leaves {layout}
 with config.yaml, manifest.json, evaluations.jsonl, metrics.jsonl and summary.json. The same command
-continues a run that was stopped, and skips one that is done. `python -m suites.evaluate <run>` scores
-the agent that a run left once more.
+continues a run that was stopped, and skips one that is done. `python -m suites.evaluate <run>`
+scores the agent that a run left once more.
 
 Groups (group=option)
 {groups}
