@@ -92,36 +92,48 @@ def ours(*words: str) -> Learning:
     return Learning(advance, lambda: trainer.learner.flops)
 
 
-class OneControl(gymnasium.Env):
-    """A control task of this suite as a single environment, in single precision."""
+class One(gymnasium.Env):
+    """A task of this suite as a single environment; floats in single precision."""
 
-    def __init__(self, name: str):
-        from suites.tasks.control import suite_task
+    def __init__(self, name: str, **options: Any):
+        from suites.tasks import registry
 
-        self.task = suite_task(name)
+        self.task = registry.make({**registry.config(name), **options})
         seen, acted = self.task.facts.observation_space, self.task.facts.action_space
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, seen.shape, np.float32)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, acted.shape, np.float32)
+        self.dtype = np.uint8 if seen.dtype == np.uint8 else np.float32
+        self.observation_space = gymnasium.spaces.Box(
+            seen.low.astype(self.dtype), seen.high.astype(self.dtype), dtype=self.dtype
+        )
+        self.action_space = acted
+        if isinstance(acted, gymnasium.spaces.Box):
+            self.action_space = gymnasium.spaces.Box(-1.0, 1.0, acted.shape, np.float32)
         self.first = np.empty(0)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
         """Begin an episode; the task has begun it already, where one has just ended."""
         if not self.first.size or seed is not None:
             self.first = self.task.reset(seed=seed or 0)[0][0]
-        return self.first.astype(np.float32), {}
+        return self.first.astype(self.dtype), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         """One control step."""
-        observation, reward, terminated, truncated, infos = self.task.step(action[None])
+        observation, reward, terminated, truncated, infos = self.task.step(np.array([action]))
         self.first = observation[0]
         last = infos["final_obs"] if terminated[0] or truncated[0] else observation
         ended = bool(terminated[0]), bool(truncated[0])
-        return last[0].astype(np.float32), float(reward[0]), *ended, {}
+        return last[0].astype(self.dtype), float(reward[0]), *ended, {}
 
 
-def peer(module: str, name: str, env: Callable[[], Any], **options: Any) -> Learning:
+def many(name: str, num_envs: int) -> Any:
+    """A control task as the vector environment of Stable-Baselines3's kind."""
+    return importlib.import_module("docs.examples.sb3_sac").SB3(name, num_envs)
+
+
+def peer(
+    module: str, name: str, env: Callable[[], Any], policy: str = "MlpPolicy", **options: Any
+) -> Learning:
     """An algorithm of another library, in training."""
-    model = getattr(importlib.import_module(module), name)("MlpPolicy", env(), seed=0, **options)
+    model = getattr(importlib.import_module(module), name)(policy, env(), seed=0, **options)
     begun = False
 
     def advance(steps: int) -> None:
@@ -134,23 +146,70 @@ def peer(module: str, name: str, env: Callable[[], Any], **options: Any) -> Lear
 
 def soft_actor_critic() -> Comparison:
     """SAC: a gradient step per control step, batches of 256, two hidden layers of 256."""
-    options = {"learning_starts": 500, "batch_size": 256, "buffer_size": 100_000}
+    options: dict[str, Any] = {"learning_starts": 500, "batch_size": 256, "buffer_size": 100_000}
     words = ("learner=sac", "task=cheetah", "learner.warmup=500", "planner.repeat=1")
     return Comparison(
         "SAC, cheetah-run",
         {
             "ours": lambda: ours(*words),
             "Stable-Baselines3": lambda: peer(
-                "stable_baselines3", "SAC", lambda: OneControl("cheetah-run"), **options
+                "stable_baselines3", "SAC", lambda: One("cheetah-run"), **options
             ),
-            "SBX": lambda: peer("sbx", "SAC", lambda: OneControl("cheetah-run"), **options),
+            "SBX": lambda: peer("sbx", "SAC", lambda: One("cheetah-run"), **options),
         },
-        steps=1000,
-        warmup=1500,
+        steps=500,
+        warmup=1000,
     )
 
 
-COMPARISONS = (soft_actor_critic,)
+def policy_optimisation() -> Comparison:
+    """PPO with 16 environments: rollouts of 64 steps, ten epochs of minibatches of 256."""
+    options: dict[str, Any] = {"n_steps": 64, "batch_size": 256, "n_epochs": 10}
+    words = ("learner=ppo", "task=cheetah", "planner.repeat=1", "learner.env_steps=null")
+    return Comparison(
+        "PPO, cheetah-run",
+        {
+            "ours": lambda: ours(*words),
+            "Stable-Baselines3": lambda: peer(
+                "stable_baselines3", "PPO", lambda: many("cheetah-run", 16), device="cpu", **options
+            ),
+            "SBX": lambda: peer("sbx", "PPO", lambda: many("cheetah-run", 16), **options),
+            "SBX, its minibatches of 64": lambda: peer(
+                "sbx", "PPO", lambda: many("cheetah-run", 16), **{**options, "batch_size": 64}
+            ),
+        },
+        steps=16_384,
+        warmup=4096,
+    )
+
+
+def deep_q_learning() -> Comparison:
+    """DQN on pixels: a gradient step per decision, batches of 32, the network of Mnih et al."""
+    options: dict[str, Any] = {
+        "learning_starts": 200,
+        "batch_size": 32,
+        "buffer_size": 20_000,
+        "train_freq": 1,
+    }
+    words = ("learner.warmup=200", "learner.ratio=1", "learner.capacity=20000")
+    return Comparison(
+        "DQN, pong",
+        {
+            "ours": lambda: ours("learner=dqn", "task=pong", *words),
+            "Stable-Baselines3": lambda: peer(
+                "stable_baselines3",
+                "DQN",
+                lambda: One("pong", observation="pixels"),
+                policy="CnnPolicy",
+                **options,
+            ),
+        },
+        steps=200,
+        warmup=400,
+    )
+
+
+COMPARISONS = (soft_actor_critic, policy_optimisation, deep_q_learning)
 
 
 def matrix_peak(torch: Any) -> float:
@@ -210,7 +269,7 @@ def child(which: str, quick: bool) -> None:
     import suites.environment  # noqa: F401  (before MuJoCo)
 
     comparison = next(make() for make in COMPARISONS if make.__name__ == which)
-    rows = measure(comparison, 1 if quick else 5, quick)
+    rows = measure(comparison, 1 if quick else 3, quick)
     print(json.dumps(rows))
 
 

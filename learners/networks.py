@@ -12,7 +12,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from learners import products
+
 KINDS = ("mlp", "simba")
+
+
+class Linear(nn.Linear):
+    """torch's own layer, with `products.linear`."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (torch's name)
+        return products.linear(input, self.weight, self.bias)
 
 
 class EnsembleLinear(nn.Module):
@@ -27,6 +36,9 @@ class EnsembleLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.dim() == 2:
             x = x.expand(len(self.weight), *x.shape)
+        if x.device.type == "cpu" and self.weight.shape[2] > 1:
+            each = zip(x, self.weight.mT, self.bias[:, 0], strict=True)
+            return torch.stack([products.linear(*member) for member in each])
         if self.weight.shape[2] == 1:  # as a product of matrices, its gradient is slow on a CPU
             return (x * self.weight.mT).sum(dim=2, keepdim=True) + self.bias
         return torch.baddbmm(self.bias, x, self.weight)
@@ -47,7 +59,7 @@ class LayerNorm(nn.Module):
 
 def linear(size: int, out: int, members: int | None) -> nn.Module:
     """An affine map; of each member of an ensemble, unless `members` is None."""
-    return nn.Linear(size, out) if members is None else EnsembleLinear(members, size, out)
+    return Linear(size, out) if members is None else EnsembleLinear(members, size, out)
 
 
 def mlp(size: int, width: int, depth: int, out: int, members: int | None = None) -> nn.Module:
@@ -56,7 +68,29 @@ def mlp(size: int, width: int, depth: int, out: int, members: int | None = None)
     for _ in range(depth):
         layers += [linear(size, width, members), nn.ReLU(inplace=True)]
         size = width
-    return nn.Sequential(*layers, linear(size, out, members))
+    kind = nn.Sequential if members is None else EnsembleMLP
+    return kind(*layers, linear(size, out, members))
+
+
+class EnsembleMLP(nn.Sequential):
+    """The perceptrons of an ensemble.
+
+    On a CPU one member goes through all of its layers before the next: batched products are slower
+    there, and what passes between the layers need not be put side by side.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (torch's name)
+        if input.device.type != "cpu":
+            return super().forward(input)
+        layers = [layer for layer in self if isinstance(layer, EnsembleLinear)]
+        members = zip(*(zip(x.weight.mT, x.bias[:, 0], strict=True) for x in layers), strict=True)
+        outputs = []
+        for *hidden, (weight, bias) in members:
+            x = input
+            for inner in hidden:
+                x = products.linear(x, *inner).relu_()
+            outputs.append(products.linear(x, weight, bias))
+        return torch.stack(outputs)
 
 
 class ResidualBlock(nn.Module):

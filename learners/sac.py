@@ -18,7 +18,7 @@ from learners import squashed
 from learners.actor import GreedyActor
 from learners.flops import Flops
 from learners.networks import RunningNorm, network
-from learners.optimisation import descend
+from learners.optimisation import descend, frozen
 from learners.pace import Pace
 from learners.replay import Batch, Replay
 
@@ -176,7 +176,8 @@ class SAC:
         descend(self.critic_optimiser, critic_loss)
 
         action, log_probability = squashed.sample(*self._policy(observations), normal[1])
-        value = self._values(parts.critic, observations, action).amin(dim=0)
+        with frozen(parts.critic):
+            value = self._values(parts.critic, observations, action).amin(dim=0)
         actor_loss = (temperature * log_probability - value).mean()
         descend(self.actor_optimiser, actor_loss)
 

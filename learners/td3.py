@@ -16,7 +16,7 @@ from torch.nn import functional
 from learners.actor import GreedyActor
 from learners.flops import Flops
 from learners.networks import mlp
-from learners.optimisation import descend
+from learners.optimisation import descend, frozen
 from learners.pace import Pace
 from learners.replay import Batch, Replay
 from learners.squashed import ActionBox, check_box
@@ -166,7 +166,8 @@ class TD3:
     def _improve_policy(self, drawn: Batch) -> torch.Tensor:
         """By the first critic; then the targets follow all networks."""
         action = self.networks["actor"](drawn.observation)
-        loss = -_values(self.networks["critic"], drawn.observation, action)[0].mean()
+        with frozen(self.networks["critic"]) as critic:
+            loss = -_values(critic, drawn.observation, action)[0].mean()
         descend(self.actor_optimiser, loss)
         with torch.no_grad():
             for target, parameter in self._averaged:
