@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from learners.convolutions import torso
-from learners.networks import RunningNorm
+from learners.networks import Linear, RunningNorm
 from learners.squashed import ActionBox
 
 BOUND = 10.0  # of normalised observations, continuous detail 7
@@ -104,7 +104,7 @@ class ActorCritic(nn.Module):
             self.norm, self.torso = RunningNorm(size), nn.Identity()
         else:
             seen, size = torso(settings.torso, observation_space.shape[0])
-            self.norm, self.torso = None, nn.Sequential(seen, nn.Linear(size, width), nn.ReLU())
+            self.norm, self.torso = None, nn.Sequential(seen, Linear(size, width), nn.ReLU())
             _orthogonal(self.torso, np.sqrt(2))
             size = width
         self.actor = _perceptron(size, width, depth, self.policy.outputs, 0.01)
@@ -138,10 +138,10 @@ def _perceptron(size: int, width: int, depth: int, out: int, gain: float) -> nn.
     """`depth` hidden layers of `width` hyperbolic tangents, weights of this gain in the last."""
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [nn.Linear(size, width), nn.Tanh()]
+        layers += [Linear(size, width), nn.Tanh()]
         size = width
     hidden = _orthogonal(nn.Sequential(*layers), np.sqrt(2))
-    return hidden.append(_orthogonal(nn.Sequential(nn.Linear(size, out)), gain))
+    return hidden.append(_orthogonal(nn.Sequential(Linear(size, out)), gain))
 
 
 def _orthogonal(layers: nn.Sequential, gain: float) -> nn.Sequential:

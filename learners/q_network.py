@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
+from learners import products
 from learners.discrete import encoder
+from learners.networks import Linear
 
 
 class NoisyLinear(nn.Module):
@@ -32,12 +33,12 @@ class NoisyLinear(nn.Module):
         self.normals: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        mean = functional.linear(x, self.weight, self.bias)
+        mean = products.linear(x, self.weight, self.bias)
         if self.normals is None:
             return mean
         scales = self.normals.sign() * self.normals.abs().sqrt()
         inputs, outputs = scales.split(self.noise, dim=1)
-        noisy = functional.linear(x * inputs, self.weight_sigma, self.bias_sigma)
+        noisy = products.linear(x * inputs, self.weight_sigma, self.bias_sigma)
         return torch.addcmul(mean, noisy, outputs)
 
 
@@ -72,7 +73,7 @@ class QNetwork(nn.Module):
         super().__init__()
 
         def linear(size: int, out: int) -> nn.Module:
-            return NoisyLinear(size, out, sigma) if sigma > 0 else nn.Linear(size, out)
+            return NoisyLinear(size, out, sigma) if sigma > 0 else Linear(size, out)
 
         def hidden(size: int) -> list[nn.Module]:
             norm = [nn.BatchNorm1d(width)] if batch_norm else []

@@ -6,24 +6,57 @@ import torch
 from torch import nn
 
 from learners.convolutions import torso
-from learners.networks import KINDS, EnsembleLinear, RunningNorm, network, simba
+from learners.flops import Flops
+from learners.networks import EnsembleLinear, Linear, RunningNorm, network, simba
+from learners.products import LARGE, linear
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_ensemble_is_its_members(kind):
+@pytest.mark.parametrize(("kind", "width", "n"), [("mlp", 8, 7), ("mlp", 96, 200), ("simba", 8, 7)])
+def test_an_ensemble_is_its_members(kind, width, n):
     torch.manual_seed(0)
-    ensemble = network(kind, 5, 8, 2, 3, members=4)
+    ensemble = network(kind, 5, width, 2, 3, members=4)
     for parameter in ensemble.parameters():  # also gains and offsets shall differ
-        nn.init.normal_(parameter)
-    x = torch.randn(7, 5)
+        nn.init.normal_(parameter, std=1 if width == 8 else 0.2)
+    x = torch.randn(n, 5)
     together = ensemble(x)
-    assert together.shape == (4, 7, 3)
+    assert together.shape == (4, n, 3)
     for e in range(4):
-        member = network(kind, 5, 8, 2, 3)
+        member = network(kind, 5, width, 2, 3)
         for own, shared in zip(member.parameters(), ensemble.parameters(), strict=True):
             part = shared[e].detach()
             own.data.copy_(part.T if own.dim() == 2 else part[0])
         torch.testing.assert_close(member(x), together[e], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_large_products_and_their_gradients(gaps):
+    """By oneDNN where it is there, against torch in double precision."""
+    torch.manual_seed(0)
+    wide = torch.randn(300, 200)
+    x = (wide[:, 30:130] if gaps else wide[:, :100].contiguous()).detach().requires_grad_()
+    weight, bias = torch.randn(64, 100, requires_grad=True), torch.randn(64, requires_grad=True)
+    assert x.numel() * len(weight) > LARGE
+    result = linear(x, weight, bias)
+    result.square().sum().backward()
+    exact = [part.detach().double().requires_grad_() for part in (x, weight, bias)]
+    expected = nn.functional.linear(*exact)
+    expected.square().sum().backward()
+    torch.testing.assert_close(result.double(), expected, rtol=1e-4, atol=1e-4)
+    for mine, theirs in zip((x, weight, bias), exact, strict=True):
+        assert mine.grad is not None
+        assert theirs.grad is not None
+        torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=1e-4, atol=1e-2)
+
+
+def test_operations_of_large_products_are_counted():
+    counter, layer = Flops(), Linear(64, 128)
+    x = torch.randn(256, 64)
+    with counter.count("forward"):
+        result = layer(x)
+    assert counter.total == 2 * 256 * 64 * 128
+    with counter.count("backward"):
+        result.sum().backward()  # of the weights alone
+    assert counter.total == 2 * 2 * 256 * 64 * 128
 
 
 @pytest.mark.parametrize("out", [1, 3])
