@@ -142,12 +142,16 @@ def load_training(run: Path) -> tuple[dict[str, Any], dict[str, Any] | None] | N
 
 
 def save_agent(run: Path, learner: dict[str, Any]) -> None:
-    """Keep the learner of a training that is done, and drop what only its continuation needs."""
+    """Keep the learner of a training that is done."""
     import torch
 
     content = io.BytesIO()
     torch.save(learner, content)
     write_atomic(run / "checkpoint" / "agent.pt", content.getvalue())
+
+
+def drop_trainings(run: Path) -> None:
+    """Forget what only the continuation of a training needs."""
     for path in trainings(run):
         shutil.rmtree(path)
 

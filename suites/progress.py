@@ -1,5 +1,6 @@
 """What a run says to the person who started it: progress on stderr, a closing table on stdout."""
 
+import math
 import sys
 import time
 from collections import deque
@@ -67,10 +68,10 @@ class TrainingProgress:
     evaluation took.
     """
 
-    def __init__(self, first: int, total: int):
-        self._total, self._first = total, first
+    def __init__(self, first: int, total: int, every: int):
+        self._total, self._every = total, every
         self._marks: deque[tuple[int, float]] = deque([(first, time.perf_counter())], maxlen=6)
-        self._evaluating, self._evaluations = 0.0, 10.0
+        self._evaluating = 0.0
         self._return: float | None = None
         self._bar = None
         if sys.stderr.isatty():
@@ -94,9 +95,8 @@ class TrainingProgress:
 
     def _left(self, env_steps: int) -> float:
         (early, then), (late, now) = self._marks[0], self._marks[-1]
-        share = (self._total - env_steps) / self._total
-        speed = (now - then) / max(late - early, 1)
-        return (self._total - env_steps) * speed + share * self._evaluations * self._evaluating
+        rest, speed = self._total - env_steps, (now - then) / max(late - early, 1)
+        return rest * speed + math.ceil(rest / self._every) * self._evaluating
 
     def evaluated(self, env_steps: int, score: float, seconds: float) -> None:
         """Tell of an evaluation, and of how long it took."""

@@ -69,7 +69,7 @@ def rescore(path: Path, episodes: int | None) -> bool:
     recorded = recorded_returns(path)
     count = episodes or len(recorded)
     task, agent = assemble(config, config.threads or allowed_threads())
-    if agent.prior.trains:
+    if config.budget.env_steps:
         agent.prior.load(load_state(path / "checkpoint" / "agent.pt"))
     progress, meter = Progress(0, count, task.facts.horizon), Meter()
     meter.lap()

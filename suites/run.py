@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from suites import audit, usage
 from suites.assembly import CONF, evaluation_points, settle
-from suites.checkpoints import load
+from suites.checkpoints import drop_trainings, load
 from suites.doctor import check_versions
 from suites.environment import complain, debugging, drawing_environment
 from suites.errors import UserError
@@ -145,9 +145,11 @@ def record(
             if session.trainer:
                 session.train(points[k], k)
             row = session.evaluate(points[k], rows[-1] if rows else None)
+            if k == len(points) - 1:
+                session.keep_agent()  # before the row that says that the training is done
             rows.append({**row, "config_hash": digest})
             run.append("evaluations.jsonl", rows[-1])
-        session.close()
+    drop_trainings(run.path)
     last = rows[-1]
     ledger = columns(Costs(), Costs()).keys()
     run.write(

@@ -59,7 +59,8 @@ class Session:
         steps = self.trainer.env_steps
         self.run.keep("metrics.jsonl", lambda row: row["env_steps"] <= steps)
         self._saved = time.monotonic()
-        self._progress = TrainingProgress(steps, config.budget.env_steps)
+        total, every = config.budget.env_steps, config.evaluation.every
+        self._progress = TrainingProgress(steps, total, every)
 
     def train(self, until: int, rows: int) -> None:
         """Train until `until` control steps, and leave a checkpoint there.
@@ -168,8 +169,8 @@ class Session:
             "reproducible": self.config.planner.get("seconds") is None,
         }
 
-    def close(self) -> None:
-        """Keep the agent that was trained, and no more of the training."""
+    def keep_agent(self) -> None:
+        """Store the agent that was trained."""
         if self.trainer:
             self._progress.close()
             save_agent(self.run.path, self.agent.prior.state())

@@ -42,6 +42,9 @@ class Trainer:
       seed: Keys the environments and the noise of decisions.
       folder: Where a source that outgrows memory may lie.
 
+    Raises:
+      UserError: for a planner whose plans come late.
+
     Attributes:
       env_steps: Control steps so far.
       costs: Since they were last taken.
@@ -50,6 +53,10 @@ class Trainer:
     """
 
     def __init__(self, agent: Agent, task: Any, seed: int, folder: Path, meter: Meter):
+        if agent.planner.late:
+            raise UserError(
+                "planner.latency: plans that come late can't be learned from; train without it"
+            )
         self.agent, self.task, self.seed, self.meter = agent, task, seed, meter
         self.learner = agent.prior
         with _told():

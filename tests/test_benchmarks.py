@@ -2,12 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks import atari, first_steps, rollout, search
-from benchmarks.study import Study, filled, job
+from benchmarks import atari, first_steps, learners, learning, rollout, search
+from benchmarks.study import Study, filled, job, learning_curve
 from suites import usage
 from suites.run import CONF
 from suites.tasks import registry
@@ -89,3 +90,46 @@ def test_pages_show_the_tables_as_measured(monkeypatch):
     pages = [page.read_text() for page in (Path("README.md"), *Path("docs").glob("*.md"))]
     assert any("<!-- results/planning/scores.md -->" in page for page in pages)
     assert all(filled(page) == page for page in pages)
+
+
+def test_learning_curves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {"task": task, "learner": "sac", "seed": seed, "env_steps": steps, "score": steps * rate}
+        for task, rate in (("cheetah-run", 0.002), ("walker-walk", 0.006))
+        for seed in range(3)
+        for steps in (0, 50_000, 100_000)
+        if (task, seed, steps) != ("walker-walk", 2, 100_000)  # not yet there
+    ]
+    steps, scores = learning.curve(rows, "walker-walk", "sac")
+    assert steps.tolist() == [0, 50_000]
+    assert scores.tolist() == [[0, 300]] * 3
+    table = learning.report(rows, "sac", learning.SAC, None)
+    assert "| cheetah-run | 100,000 | 200, 200, 200 | **200** | 178 ± 37 | 310 ± 65 |" in table
+    assert "| walker-walk | 50,000 | 300, 300, 300 | **300** | 449 ± 117 after 100,000" in table
+    assert "<svg" in Path("docs/figures/learning_sac.svg").read_text()
+
+
+def test_a_study_keeps_whole_curves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(CONF.parent))
+    words = ("learner=td3", "learner.width=8", "learner.warmup=10", "budget.env_steps=40")
+    words += ("evaluation.every=20", "evaluation.episodes=1")
+    jobs = (job(words, task="pendulum", learner="td3", seed=0),)
+    # The folder of a run has the task's full name.
+    jobs = (replace(jobs[0], key=(("task", "pendulum-swingup"), *jobs[0].key[1:])),)
+    study = Study("toys", "curve", jobs, lambda rows: f"{len(rows)} rows", learning_curve)
+    study.run(1, again=False)
+    assert [row["env_steps"] for row in study.rows()] == [0, 20, 40]
+    assert [row["updates"] for row in study.rows()] == [0, 0, 10]
+    shutil.rmtree("runs")
+    assert [row["seed"] for row in study.rows()] == [0, 0, 0]
+
+
+def test_what_learning_costs(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    whole = learners.soft_actor_critic()
+    rows = learners.measure(replace(whole, entrants={"ours": whole.entrants["ours"]}), 1, True)
+    assert [row["line"] for row in rows] == ["SAC, cheetah-run: ours"]
+    assert rows[0]["our CPU over theirs"] == 1
+    assert rows[0]["CPU-s per 1,000 steps"] > 0

@@ -212,6 +212,7 @@ def test_training_and_evaluation_have_other_episodes():
         (("learner=sac", "checkpoint.replay=3"), "checkpoint.replay is 3"),
         (("learner=sac", "planner.repeat=0"), "planner.repeat is 0"),
         (("learner=dreamer",), "unknown learner 'dreamer'"),
+        (("learner=sac", "planner=mpc", "planner.latency=0.1"), "come late can't be learned from"),
         (("learner=ppo", "planner=mpc"), "learns only from what its own policy did"),
         (("planner=mpc", "budget.env_steps=10"), "nothing in this agent learns"),
     ],
