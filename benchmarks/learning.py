@@ -167,7 +167,7 @@ def draw(
     for panel in panels.flat[len(tasks) :]:
         panel.axis("off")
     handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=8)
     figure.supxlabel("control steps", fontsize=9)
     figure.supylabel("return", fontsize=9)
     FIGURES.mkdir(parents=True, exist_ok=True)
