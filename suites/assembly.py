@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from planners.none import NoPlanner
 from suites import usage
+from suites.checkpoints import load_state
 from suites.environment import complain
 from suites.errors import UserError
 from suites.evaluate import Agent
@@ -36,7 +37,7 @@ def settle(config: Any, learns: bool, plans: bool = False) -> None:
 def evaluation_points(config: Any) -> list[int]:
     """After how many control steps of training the agent is evaluated: at the end at least."""
     total = config.budget.env_steps
-    return [*range(0, total, config.evaluation.every), total]
+    return [*range(0, total, config.evaluation.every), total] if total else [0]
 
 
 def build(part: str, config: DictConfig, **facts: Any) -> Any:
@@ -81,6 +82,18 @@ def assemble(config: Any, threads: int) -> tuple[Any, Agent]:
     if isinstance(planner, NoPlanner):
         model = Observed()  # who does not look ahead needs no model; but its options were checked
     return task, Agent(planner, model, learner)
+
+
+def stored(config: Any, path: Path, threads: int) -> tuple[Any, Agent]:
+    """The task and the agent of a run that is done, as its last evaluation played it.
+
+    Raises:
+      UserError: where they can't be made, or what was learned can't be read.
+    """
+    task, agent = assemble(config, threads)
+    if config.budget.env_steps:
+        agent.prior.load(load_state(path / "checkpoint" / "agent.pt"))
+    return task, agent.greedy
 
 
 def prepare_torch(config: Any) -> None:

@@ -23,7 +23,7 @@ from yaml import YAMLError
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from planners.none import NoPlanner
 from suites import usage
-from suites.assembly import assemble
+from suites.assembly import evaluation_points, stored
 from suites.checkpoints import load, states_file
 from suites.doctor import check_versions
 from suites.environment import complain, debugging
@@ -147,8 +147,8 @@ def look(run: Path, options: dict[str, Any]) -> Path:
             f"{run}: planner.seconds is {seconds}, and what a search did in some time can't be"
             " played again: make a run with planner.budget alone"
         )
-    recorded = recorded_episode(run, episode)
-    task, agent = assemble(config, config.threads or allowed_threads())
+    recorded = recorded_episode(run, evaluation_points(config)[-1], episode)
+    task, agent = stored(config, run, config.threads or allowed_threads())
     if isinstance(agent.planner, NoPlanner):
         raise UserError(f"{run}: planner=none acts without a search, so there is nothing to see")
     first = last = options["decision"]
@@ -190,12 +190,15 @@ def read_config(run: Path) -> Any:
     return config
 
 
-def recorded_episode(run: Path, episode: int) -> Episode | None:
-    """What the run recorded of an episode, with its states if there are any; None if nothing."""
-    finished = load(run, 0).get(episode)
+def recorded_episode(run: Path, after: int, episode: int) -> Episode | None:
+    """What a run recorded of an episode of its evaluation after so many control steps of training.
+
+    With its states if there are any; None if there is nothing.
+    """
+    finished = load(run, after).get(episode)
     if finished is None:
         return None
-    states = states_file(run, 0, episode)
+    states = states_file(run, after, episode)
     return replace(finished.episode, states=np.load(states) if states.exists() else None)
 
 

@@ -8,8 +8,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from suites import usage
-from suites.assembly import assemble
-from suites.checkpoints import load_state
+from suites.assembly import stored
 from suites.environment import complain, debugging
 from suites.errors import UserError
 from suites.evaluate import evaluate
@@ -68,18 +67,14 @@ def rescore(path: Path, episodes: int | None) -> bool:
     config = read_config(path)
     recorded = recorded_returns(path)
     count = episodes or len(recorded)
-    task, agent = assemble(config, config.threads or allowed_threads())
-    if config.budget.env_steps:
-        agent.prior.load(load_state(path / "checkpoint" / "agent.pt"))
+    task, agent = stored(config, path, config.threads or allowed_threads())
     progress, meter = Progress(0, count, task.facts.horizon), Meter()
     meter.lap()
     seeds = config.seed, config.evaluation.seed
     try:
         played = [
             episode.score
-            for episode in evaluate(
-                agent.greedy, task, *seeds, range(count), meter, on_step=progress.step
-            )
+            for episode in evaluate(agent, task, *seeds, range(count), meter, on_step=progress.step)
         ]
     finally:
         progress.close()
