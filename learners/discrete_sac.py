@@ -19,9 +19,11 @@ from learners.frame_replay import Batch, FrameReplay
 from learners.networks import mlp
 from learners.optimisation import descend
 from learners.pace import Pace
+from learners.stored import load_into, state_of
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
 METRICS = (*LOSSES, "value", "entropy", "temperature")
+PARTS = ("networks", "actor_optimiser", "critic_optimiser", "temperature_optimiser")
 
 
 class DiscreteSAC:
@@ -105,13 +107,13 @@ class DiscreteSAC:
         )
         pairs = zip(parts.target.parameters(), parts.critic.parameters(), strict=True)
         self._averaged = list(pairs)
-        self._counter = Flops()
+        self.counter = Flops()
         self.updates = 0
 
     @property
     def flops(self) -> int:
         """Floating-point operations of the networks so far."""
-        return self._counter.total
+        return self.counter.total
 
     @property
     def greedy(self) -> Greedy:
@@ -126,13 +128,13 @@ class DiscreteSAC:
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Of the policy, [N, n] for features [N, *O]."""
-        with torch.no_grad(), self._counter.count("act", len(features)):
+        with torch.no_grad(), self.counter.count("act", len(features)):
             logits = self.networks.actor(self._see(features))
         return logits.cpu().numpy().astype(np.float64)
 
     def value(self, features: np.ndarray) -> np.ndarray:
         """The critics' value [N] of the policy for features [N, *O], without its entropy."""
-        with torch.no_grad(), self._counter.count("value", len(features)):
+        with torch.no_grad(), self.counter.count("value", len(features)):
             seen = self._see(features)
             lower = self.networks.critic.values(seen).amin(dim=0)
             value = (self.networks.actor(seen).softmax(dim=1) * lower).sum(dim=1)
@@ -164,7 +166,7 @@ class DiscreteSAC:
         total = torch.zeros(len(METRICS), device=self.device)
         for _ in range(due):
             drawn = source.sample(self.batch, self.generator, self.device)
-            with self._counter.count("update"):
+            with self.counter.count("update"):
                 total += self._step(drawn)
             self.updates += 1
         return dict(zip(METRICS, (total / due).tolist(), strict=True))
@@ -204,25 +206,11 @@ class DiscreteSAC:
 
     def state(self) -> dict[str, Any]:
         """All but the replay memory."""
-        return {
-            **{name: getattr(self, name).state_dict() for name in _PARTS},
-            "generator": self.generator.get_state(),
-            "updates": self.updates,
-            "pace": self.pace.state(),
-            "flops": self.flops,
-        }
+        return state_of(self, PARTS)
 
     def load(self, state: dict[str, Any]) -> None:
         """Become what `state` said."""
-        for name in _PARTS:
-            getattr(self, name).load_state_dict(state[name])
-        self.generator.set_state(state["generator"])
-        self.updates = state["updates"]
-        self.pace.load(state["pace"])
-        self._counter.total = state["flops"]
-
-
-_PARTS = ("networks", "actor_optimiser", "critic_optimiser", "temperature_optimiser")
+        load_into(self, state, PARTS)
 
 
 class _Critic(nn.Module):

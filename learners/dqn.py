@@ -20,8 +20,10 @@ from learners.flops import Flops
 from learners.frame_replay import Batch, FrameReplay
 from learners.pace import Pace
 from learners.q_network import QNetwork, project
+from learners.stored import load_into, state_of
 
 METRICS = ("q_loss", "value", "gradient_norm")
+PARTS = ("network", "target", "optimiser")
 
 
 class DQN:
@@ -145,13 +147,13 @@ class DQN:
             self.network.parameters(), learning_rate, eps=adam_epsilon, fused=True
         )
         self.generator = torch.Generator().manual_seed(seed)
-        self._counter = Flops()
+        self.counter = Flops()
         self.updates = 0
 
     @property
     def flops(self) -> int:
         """Floating-point operations of the networks so far."""
-        return self._counter.total
+        return self.counter.total
 
     @property
     def greedy(self) -> Greedy:
@@ -179,7 +181,7 @@ class DQN:
 
     def _ask(self, kind: str, features: np.ndarray, normals: torch.Tensor | None) -> np.ndarray:
         """[N, n] in units of the reward."""
-        with torch.no_grad(), self._counter.count(kind, len(features)):
+        with torch.no_grad(), self.counter.count(kind, len(features)):
             observations = torch.as_tensor(features).to(self.device)
             if normals is not None:
                 normals = normals.to(self.device)
@@ -209,7 +211,7 @@ class DQN:
         beta = _anneal(self.beta, self.pace.seen)
         for _ in range(due):
             drawn = source.sample(self.batch, self.generator, self.device, beta)
-            with self._counter.count("update"):
+            with self.counter.count("update"):
                 metrics, errors = self._step(drawn)
             total += metrics
             if self.exponent > 0:
@@ -264,24 +266,11 @@ class DQN:
 
     def state(self) -> dict[str, Any]:
         """All but the replay memory."""
-        return {
-            "network": self.network.state_dict(),
-            "target": self.target.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
-            "updates": self.updates,
-            "pace": self.pace.state(),
-            "flops": self.flops,
-        }
+        return state_of(self, PARTS)
 
     def load(self, state: dict[str, Any]) -> None:
         """Become what `state` said."""
-        for name in ("network", "target", "optimiser"):
-            getattr(self, name).load_state_dict(state[name])
-        self.generator.set_state(state["generator"])
-        self.updates = state["updates"]
-        self.pace.load(state["pace"])
-        self._counter.total = state["flops"]
+        load_into(self, state, PARTS)
 
 
 def _anneal(schedule: tuple[float, float, int], decisions: int) -> float:

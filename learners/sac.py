@@ -21,9 +21,11 @@ from learners.networks import RunningNorm, network
 from learners.optimisation import descend, frozen
 from learners.pace import Pace
 from learners.replay import Batch, Replay
+from learners.stored import load_into, state_of
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
 METRICS = (*LOSSES, "value", "entropy", "temperature")
+PARTS = ("networks", "actor_optimiser", "critic_optimiser", "temperature_optimiser")
 
 
 class SAC:
@@ -100,13 +102,13 @@ class SAC:
         )
         pairs = zip(parts.target.parameters(), parts.critic.parameters(), strict=True)
         self._averaged = list(pairs)
-        self._counter = Flops()
+        self.counter = Flops()
         self.updates = 0
 
     @property
     def flops(self) -> int:
         """Floating-point operations of the networks so far."""
-        return self._counter.total
+        return self.counter.total
 
     @property
     def greedy(self) -> GreedyActor:
@@ -115,7 +117,7 @@ class SAC:
 
     def mode(self, features: np.ndarray) -> np.ndarray:
         """Actions [B, A] at the policy's mean, before it is squashed, for features [B, O]."""
-        with torch.no_grad(), self._counter.count("act", len(features)):
+        with torch.no_grad(), self.counter.count("act", len(features)):
             mean, _ = self._policy(self._observations(features))
         return self.box.to_task(torch.tanh(mean).cpu().numpy())
 
@@ -124,14 +126,14 @@ class SAC:
         if self.pace.warming:
             return self.box.to_task(2 * noise.uniform(self.box.size) - 1)
         normal = torch.from_numpy(noise.normal(self.box.size)).float().to(self.device)
-        with torch.no_grad(), self._counter.count("act", len(features)):
+        with torch.no_grad(), self.counter.count("act", len(features)):
             mean, log_std = self._policy(self._observations(features))
             actions = torch.tanh(mean + log_std.exp() * normal)
         return self.box.to_task(actions.cpu().numpy())
 
     def value(self, features: np.ndarray) -> np.ndarray:
         """The critics' value [N] of the policy's mean action for features [N, O]."""
-        with torch.no_grad(), self._counter.count("value", len(features)):
+        with torch.no_grad(), self.counter.count("value", len(features)):
             observations = self._observations(features)
             mean, _ = self._policy(observations)
             values = self._values(self.networks.critic, observations, torch.tanh(mean))
@@ -151,7 +153,7 @@ class SAC:
         total = torch.zeros(len(METRICS), device=self.device)
         for _ in range(due):
             drawn = source.sample(self.batch, self.generator, self.device)
-            with self._counter.count("update"):
+            with self.counter.count("update"):
                 total += self._step(drawn)
             self.updates += 1
         return dict(zip(METRICS, (total / due).tolist(), strict=True))
@@ -206,26 +208,11 @@ class SAC:
 
     def state(self) -> dict[str, Any]:
         """All but the replay memory."""
-        return {
-            "networks": self.networks.state_dict(),
-            "actor_optimiser": self.actor_optimiser.state_dict(),
-            "critic_optimiser": self.critic_optimiser.state_dict(),
-            "temperature_optimiser": self.temperature_optimiser.state_dict(),
-            "generator": self.generator.get_state(),
-            "updates": self.updates,
-            "pace": self.pace.state(),
-            "flops": self.flops,
-        }
+        return state_of(self, PARTS)
 
     def load(self, state: dict[str, Any]) -> None:
         """Become what `state` said."""
-        self.networks.load_state_dict(state["networks"])
-        for name in ("actor_optimiser", "critic_optimiser", "temperature_optimiser"):
-            getattr(self, name).load_state_dict(state[name])
-        self.generator.set_state(state["generator"])
-        self.updates = state["updates"]
-        self.pace.load(state["pace"])
-        self._counter.total = state["flops"]
+        load_into(self, state, PARTS)
 
 
 class _Networks(nn.Module):

@@ -20,8 +20,10 @@ from learners.optimisation import descend, frozen
 from learners.pace import Pace
 from learners.replay import Batch, Replay
 from learners.squashed import ActionBox, check_box
+from learners.stored import load_into, state_of
 
 METRICS = ("critic_loss", "actor_loss", "value")
+PARTS = ("networks", "targets", "actor_optimiser", "critic_optimiser")
 
 
 class TD3:
@@ -91,13 +93,13 @@ class TD3:
         )
         pairs = zip(self.targets.parameters(), self.networks.parameters(), strict=True)
         self._averaged = list(pairs)
-        self._counter = Flops()
+        self.counter = Flops()
         self.updates = 0
 
     @property
     def flops(self) -> int:
         """Floating-point operations of the networks so far."""
-        return self._counter.total
+        return self.counter.total
 
     @property
     def greedy(self) -> GreedyActor:
@@ -116,12 +118,12 @@ class TD3:
         return self.box.to_task(np.clip(noisy, -1, 1))
 
     def _act(self, features: np.ndarray) -> np.ndarray:
-        with torch.no_grad(), self._counter.count("act", len(features)):
+        with torch.no_grad(), self.counter.count("act", len(features)):
             return self.networks["actor"](self._observations(features)).cpu().numpy()
 
     def value(self, features: np.ndarray) -> np.ndarray:
         """The critics' value [N] of the policy's action for features [N, O]."""
-        with torch.no_grad(), self._counter.count("value", len(features)):
+        with torch.no_grad(), self.counter.count("value", len(features)):
             observations = self._observations(features)
             actions = self.networks["actor"](observations)
             values = _values(self.networks["critic"], observations, actions).amin(dim=0)
@@ -138,7 +140,7 @@ class TD3:
         for _ in range(due):
             drawn = source.sample(self.batch, self.generator, self.device)
             policy_too = (self.updates + 1) % self.delay == 0
-            with self._counter.count("update", policy_too):
+            with self.counter.count("update", policy_too):
                 critic_loss, value = self._improve_critics(drawn)
                 actor_loss = (
                     self._improve_policy(drawn) if policy_too else critic_loss.new_zeros(())
@@ -180,27 +182,11 @@ class TD3:
 
     def state(self) -> dict[str, Any]:
         """All but the replay memory."""
-        return {
-            "networks": self.networks.state_dict(),
-            "targets": self.targets.state_dict(),
-            "actor_optimiser": self.actor_optimiser.state_dict(),
-            "critic_optimiser": self.critic_optimiser.state_dict(),
-            "generator": self.generator.get_state(),
-            "updates": self.updates,
-            "pace": self.pace.state(),
-            "flops": self.flops,
-        }
+        return state_of(self, PARTS)
 
     def load(self, state: dict[str, Any]) -> None:
         """Become what `state` said."""
-        for name in ("networks", "targets"):
-            getattr(self, name).load_state_dict(state[name])
-        for name in ("actor_optimiser", "critic_optimiser"):
-            getattr(self, name).load_state_dict(state[name])
-        self.generator.set_state(state["generator"])
-        self.updates = state["updates"]
-        self.pace.load(state["pace"])
-        self._counter.total = state["flops"]
+        load_into(self, state, PARTS)
 
 
 def _values(critic: nn.Module, observations: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
