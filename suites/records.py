@@ -1,7 +1,7 @@
 """The run directory: what a run leaves, safe against a kill at any moment.
 
     config.yaml         resolved
-    manifest.json       command, machine, versions, git state; of each time it was started
+    manifest.json       the same for programs; command, machine, versions, git state of each start
     evaluations.jsonl   a row per evaluation: every ledger column, every episode's return
     metrics.jsonl       a row per episode of evaluation, and per hundredth of a training
     checkpoint/         what a continued run needs: finished episodes with their costs, training
@@ -30,6 +30,9 @@ from typing import Any
 
 from suites.errors import UserError
 
+# Of manifests and rows. 1 had no `task`, `agent`, `seed` and `config` in the manifest, and no
+# `reference` in the rows: `suites.results` reads both.
+FORMAT = 2
 # What can't change a run's result, and so is no part of its identity. The seed has its own folder.
 NOT_IN_HASH = ("seed", "threads", "runs_dir", "experiment", "video", "force", "checkpoint")
 _CODE = ("conf", "learners", "planners", "suites", "world_models")
@@ -160,11 +163,16 @@ class Run:
                 self.status("failed", reason or type(error).__name__)
             raise
 
-    def manifest(self, config_digest: str, threads: int, concurrent: int | None) -> None:
-        """Record where and with what the run was started, or started again."""
+    def manifest(self, identity: dict[str, Any], threads: int, concurrent: int | None) -> None:
+        """Record what the run is, and where and with what it was started, or started again.
+
+        Arguments:
+          identity: What is the same at each start: `config_hash`, `task`, `agent`, `seed`, and
+            `config`, resolved.
+        """
         start = {"time": _now(), "command": sys.argv, "threads": threads}
         start |= {"concurrent_runs": concurrent, "machine": machine(), **code()}
-        known = self.read("manifest.json") or {"config_hash": config_digest, "starts": []}
+        known = self.read("manifest.json") or {"starts": []}
         begun = known["starts"] and any((self.path / "checkpoint").iterdir())
         if begun and (changed := changes(known["starts"][-1])):
             warnings.warn(
@@ -172,7 +180,8 @@ class Run:
                 " different code (force=true starts over)",
                 stacklevel=2,
             )
-        self.write("manifest.json", {**known, "starts": [*known["starts"], start]})
+        starts = [*known["starts"], start]
+        self.write("manifest.json", {"format": FORMAT, **identity, "starts": starts})
 
 
 def parse_rows(path: Path) -> tuple[list[dict[str, Any]], int]:

@@ -96,9 +96,12 @@ def execute(config: DictConfig, choices: Any, meter: Meter) -> None:
             complain(warning)
     threads = config.threads or allowed_threads()
     with run.running():
-        run.manifest(digest, threads, concurrent_runs())
+        names = {"task": task_name, "agent": agent_name}
+        resolved = OmegaConf.to_container(config, resolve=True)
+        identity = {"config_hash": digest, **names, "seed": config.seed, "config": resolved}
+        run.manifest(identity, threads, concurrent_runs())
         run.write("config.yaml", OmegaConf.to_yaml(config, resolve=True))
-        record(run, config, meter, digest, {"task": task_name, "agent": agent_name}, threads)
+        record(run, config, meter, digest, names, threads)
         run.status("done")
     conclude(run, config)
 

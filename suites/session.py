@@ -167,6 +167,7 @@ class Session:
             "concurrent_runs": max(concurrent, default=None),
             "clairvoyant": self.config.world_model.get("clairvoyant", False),
             "reproducible": self.config.planner.get("seconds") is None,
+            "reference": self.task.facts.reference,
         }
 
     def keep_agent(self) -> None:

@@ -119,12 +119,16 @@ def test_clear_keeps_only_the_lock(tmp_path):
     assert os.listdir(tmp_path / "checkpoint") == []
 
 
+IDENTITY = {"config_hash": "abc", "task": "a-b", "agent": "c", "seed": 3, "config": {"seed": 3}}
+
+
 def test_manifest_of_each_start(tmp_path):
     run = Run(tmp_path)
-    run.manifest("abc", 2, 1)
-    run.manifest("abc", 1, None)
+    run.manifest(IDENTITY, 2, 1)
+    run.manifest(IDENTITY, 1, None)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest["config_hash"] == "abc"
+    assert manifest["format"] == records.FORMAT
+    assert {name: manifest[name] for name in IDENTITY} == IDENTITY
     assert [start["threads"] for start in manifest["starts"]] == [2, 1]
     start = manifest["starts"][0]
     assert start["command"] == sys.argv
@@ -134,11 +138,11 @@ def test_manifest_of_each_start(tmp_path):
 
 def test_manifest_warns_of_other_code(tmp_path, monkeypatch):
     run = Run(tmp_path)
-    run.manifest("abc", 2, 1)
+    run.manifest(IDENTITY, 2, 1)
     run.write("checkpoint/evaluation-0/episode0.json", {})
     monkeypatch.setattr(records, "git_state", lambda: {"commit": "other", "changes": None})
     with pytest.warns(UserWarning, match="git changed since this run began"):
-        run.manifest("abc", 2, 1)
+        run.manifest(IDENTITY, 2, 1)
 
 
 def test_git_state_follows_changes(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from commandline import CommandLine
 
 from suites import run
@@ -61,7 +62,10 @@ def test_what_a_run_leaves(command, tmp_path):
         *("status.json", "summary.json", "lock"),
     }
     assert read(path / "status.json")["status"] == "done"
-    assert read(path / "manifest.json")["config_hash"] == digest
+    manifest = read(path / "manifest.json")
+    said = {"config_hash": digest, "task": task, "agent": agent, "seed": 3}
+    assert said.items() <= manifest.items()
+    assert manifest["config"] == yaml.safe_load((path / "config.yaml").read_text())
     assert "name: cheetah-run" in (path / "config.yaml").read_text()
 
     summary = read(path / "summary.json")
@@ -72,6 +76,7 @@ def test_what_a_run_leaves(command, tmp_path):
     assert row["returns"] == summary["returns"]
     assert row["config_hash"] == digest
     assert row["threads"] >= 1
+    assert row["reference"] == {"random": 0.0, "best": 1000.0}
     ledger = summary["ledger"]
     assert set(ledger) == set(columns(Costs(), Costs()))
     assert ledger.items() <= row.items()
