@@ -26,7 +26,8 @@ class Published:
     Attributes:
       task, method: Names; the method's as its source has it.
       kind: learned, planned or reference.
-      env_steps: Control steps of training (Atari: emulator frames); None for what does not train.
+      env_steps: Control steps of training, on Atari of four frames each; None for what does not
+        train.
       score, spread: The latter None where it is not told; `spread_is` says what it is.
       seeds: None where it is not told.
       budget: A planner's, per decision; empty for others.
@@ -65,16 +66,21 @@ def everything() -> tuple[Published, ...]:
                 task=row["task"],
                 method=row["method"],
                 kind=row["kind"],
-                env_steps=float(row["steps"]) if row["steps"] else None,
+                env_steps=_steps(row),
                 score=float(row["score"]),
                 spread=float(row["spread"]) if row["spread"] else None,
                 spread_is=row["spread_is"],
-                seeds=int(float(row["seeds"])) if row["seeds"] else None,
+                seeds=int(row["seeds"]) if row["seeds"] else None,
                 budget=row["budget"],
                 source=sources[row["source"]],
             )
             for row in csv.DictReader(file)
         )
+
+
+def _steps(row: dict[str, str]) -> float | None:
+    per_step = FRAMES_PER_STEP if row["unit"] == "frames" else 1
+    return float(row["steps"]) / per_step if row["steps"] else None
 
 
 def select(tasks: Sequence[str], methods: Sequence[str]) -> list[Published]:
