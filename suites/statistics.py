@@ -89,8 +89,8 @@ def pool(strata: Strata) -> Runs:
         if not np.isfinite(row).all():
             run = int(np.flatnonzero(~np.isfinite(row))[0])
             raise ValueError(
-                f"run {run} of task {task} has score {row[run]}: leave out no run"
-                " silently, give it the score of a failure"
+                f"run {run} of task {task} has {row[run]}: scores and costs must be finite, and a"
+                " run that failed has the score of a failure"
             )
     return Runs(np.concatenate(rows), np.array([row.size for row in rows]))
 
