@@ -9,7 +9,7 @@ A claim is `conf/claim/<name>.yaml`:
       kind: difference          # difference, improvement, failures, confusion
       of: final                 # final, area, steps: what a run scores
       compare: [[mpc, ppo]]     # the arms X and Y of each comparison, or of `failures` one arm
-      rule: above               # above: is it above the margin? apart: is it further than it from 0?
+      rule: above               # above the margin, or apart: further than it from 0
       margin: 0.0
     budgets:
       laptop:
@@ -146,9 +146,7 @@ def load(name: str, budget: str) -> Claim:
     _keys(path, f"budgets.{budget}", chosen, ("test", "limits", "runs"))
     runs = chosen.get("runs") or {}
     if not isinstance(runs.get("variants"), dict):
-        raise UserError(
-            f"{path}: budgets.{budget}.runs has no variants, which are the claim's arms"
-        )
+        raise UserError(f"{path}: budgets.{budget}.runs has no variants, the arms")
     test = _test(path, {**(content.get("test") or {}), **(chosen.get("test") or {})})
     for arm in test.arms:
         if arm not in runs["variants"]:

@@ -1,7 +1,7 @@
 """From what runs scored to a verdict: supported, contradicted or undecided.
 
-Each comparison gives an effect and its interval; the rule, fixed in the claim's yaml before any run,
-turns the interval into a verdict:
+Each comparison gives an effect and its interval; the rule, fixed in the claim's yaml before any
+run, turns the interval into a verdict:
 
 - `above`: supported where the whole interval is above the margin, contradicted where all is below.
 - `apart`: supported where the whole interval is further than the margin from 0, on either side;
