@@ -191,7 +191,7 @@ def _test(path: Path, content: dict[str, Any]) -> Test:
             wanted = ", ".join(choices)
             raise UserError(f"{path}: test.{key} is '{content[key]}': choose one of {wanted}")
     checks: dict[str, Callable[[Any], bool]] = {
-        "margin": lambda x: _is_number(x) and x >= 0,
+        "margin": _is_number,
         "threshold": _is_number,
         "group": lambda x: isinstance(x, int) and x >= 2,
         "paired": lambda x: isinstance(x, bool),
