@@ -58,6 +58,7 @@ class Test:
       paired: Whether run k of both arms had the same first states.
       threshold: A normalised score: where a run has failed, or what `steps` are counted to.
       group: Of `confusion`, seeds in a group.
+      by: Of `confusion`, by which share of it the higher mean must be above the other.
     """
 
     kind: str
@@ -69,6 +70,7 @@ class Test:
     paired: bool = False
     threshold: float | None = None
     group: int = 3
+    by: float = 0.1
 
     @property
     def arms(self) -> list[str]:
@@ -193,7 +195,8 @@ def _test(path: Path, content: dict[str, Any]) -> Test:
     checks: dict[str, Callable[[Any], bool]] = {
         "margin": _is_number,
         "threshold": _is_number,
-        "group": lambda x: isinstance(x, int) and x >= 2,
+        "group": lambda x: isinstance(x, int) and x >= 1,
+        "by": _is_number,
         "paired": lambda x: isinstance(x, bool),
     }
     for key, good in checks.items():

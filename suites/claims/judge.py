@@ -13,7 +13,7 @@ from suites.errors import UserError
 from suites.points import points
 from suites.results import Results, check_comparable, load
 from suites.statistics import Strata
-from suites.sweeps.engine import Job, cpu_seconds
+from suites.sweeps.engine import Job, cpu_seconds, read_json
 
 Record = dict[str, Any]
 # Costs that the verdict tells of each arm, of its training and of one episode after it.
@@ -51,7 +51,7 @@ def judge(claim: Claim, jobs: list[Job]) -> Record:
         "arms": _arms(results),
         "runs": len(jobs),
         "done": len(done),
-        "missing": [_missing(job) for job in jobs if job not in done],
+        **_missing([job for job in jobs if job not in done]),
         "cpu_seconds": round(sum(cpu_seconds(job.summary() or {}) for job in done), 1),
         "machine": sorted({run.machine for run in results.runs}),
     }
@@ -75,7 +75,7 @@ def rule(claim: Claim) -> str:
         "improvement": f"{scores[test.of]}, probability that a run of {x} beats one of {y}",
         "failures": f"fraction of runs with a normalised score below {test.threshold}",
         "confusion": f"chance that two groups of {test.group} seeds look different"
-        " (bars of a standard error around their means do not overlap)",
+        f" (the better mean is better by {100 * test.by:g}%)",
     }[test.kind]
     if test.rule == "above":
         told = f"supported above {test.margin:g}, contradicted below"
@@ -168,5 +168,8 @@ def _arms(results: Results) -> list[Record]:
     return rows
 
 
-def _missing(job: Job) -> str:
-    return f"{job.name}: {job.reason or 'not made yet'}"
+def _missing(jobs: list[Job]) -> Record:
+    """Runs that failed, with the reason, and those that are yet to be made."""
+    said = {job.name: read_json(job.path / "status.json") or {} for job in jobs}
+    failed = {name: of["reason"] for name, of in said.items() if of.get("status") == "failed"}
+    return {"failed": failed, "waiting": [name for name in said if name not in failed]}

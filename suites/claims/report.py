@@ -28,10 +28,12 @@ def told(record: Record) -> str:
         ask = f"; about {one['seeds_needed']} seeds would decide" if one["seeds_needed"] else ""
         lines.append(f"{_pair(one)}: {_effect(one)}, {one['verdict']}{ask}")
         lines += [f"  {one['method']}, {one['runs']} runs"] if "method" in one else []
-    if record["missing"]:
-        lines += [f"{len(record['missing'])} of {record['runs']} runs are missing:"]
-        lines += [f"  {one}" for one in record["missing"][:5]]
-    lines += ["", f"VERDICT: {record['verdict']}{_ask(record)}, at budget {record['budget']}"]
+    lines += [f"left out, as it failed: {name}: {why}" for name, why in record["failed"].items()]
+    so_far = ""
+    if record["waiting"]:
+        so_far = f" so far; {len(record['waiting'])} of {record['runs']} runs are yet to be made"
+    verdict = f"{record['verdict']}{_ask(record)}, at budget {record['budget']}"
+    lines += ["", f"VERDICT: {verdict}{so_far}"]
     lines += [f"cost: {_cost(record)}", f"limits: {record['limits']}"]
     return "\n".join(lines)
 
@@ -96,7 +98,7 @@ def collect(runs_dir: Path, out: Path) -> list[Record]:
     """Keep the verdicts of some runs in `out`/claims, and make the table of all that are there."""
     for path in sorted(runs_dir.glob("claims/*/verdict.json")):
         record = read_json(path)
-        if record and record["done"] == record["runs"]:
+        if record and not record["waiting"]:
             name = f"{record['name']}-{record['budget']}.json"
             write_atomic(out / "claims" / name, path.read_bytes())
     stored = [read_json(path) for path in sorted((out / "claims").glob("*.json"))]

@@ -79,7 +79,7 @@ def effect_of(test: Test, strata: Sequence[Strata]) -> Interval:
         assert test.threshold is not None
         return failures(strata[0], test.threshold, confidence)
     if test.kind == "confusion":
-        return confusion(strata[0], test.group, confidence)
+        return confusion(strata[0], test.group, test.by, confidence)
     x, y = strata
     how = Resampling(RESAMPLES, expanded([*map(len, x), *map(len, y)], confidence, test.paired))
     made = (
@@ -159,12 +159,12 @@ def expanded(sizes: Sequence[int], confidence: float, paired: bool) -> float:
     return 1 - 2 * tail
 
 
-def confusion(strata: Strata, group: int, confidence: float = 0.95) -> Interval:
+def confusion(strata: Strata, group: int, by: float, confidence: float = CONFIDENCE) -> Interval:
     """How often two groups of runs of the same method look different.
 
-    Of all pairs of disjoint groups of a task, in which share the bars, each from the mean less to
-    the mean plus a standard error, do not overlap? The interval is the jackknife's (Arvesen 1969,
-    for such averages over groups), with Student's quantile.
+    Of all pairs of disjoint groups of a task, in which share is the better mean better by the share
+    `by` of it? The interval is the jackknife's (Arvesen 1969, for such averages over groups), with
+    Student's quantile.
 
     Raises:
       UserError: where there are not so many runs that one can be left out.
@@ -179,7 +179,7 @@ def confusion(strata: Strata, group: int, confidence: float = 0.95) -> Interval:
         )
     shares, variances = [], []
     for scores in strata:
-        share, without = _shares_apart(np.asarray(scores, float), group)
+        share, without = _shares_apart(np.asarray(scores, float), group, by)
         shares.append(share)
         variances.append((len(scores) - 1) * float(np.var(without)))
     share = sum(shares) / len(shares)
@@ -189,15 +189,15 @@ def confusion(strata: Strata, group: int, confidence: float = 0.95) -> Interval:
     return Interval(share, max(share - half, 0.0), min(share + half, 1.0), told, n, least)
 
 
-def _shares_apart(scores: np.ndarray, group: int) -> tuple[float, np.ndarray]:
-    """The share of pairs of groups with bars apart, and the same without each of the runs [n]."""
+def _shares_apart(scores: np.ndarray, group: int, by: float) -> tuple[float, np.ndarray]:
+    """The share of pairs of groups that look different, and the same without each run [n]."""
     n = len(scores)
     if math.comb(n, group) > _GROUPS:
         raise UserError(f"{n} seeds have too many groups of {group}: give fewer seeds")
     members = np.array(list(combinations(range(n), group)))
-    theirs = scores[members]
-    middle, error = theirs.mean(axis=1), theirs.std(axis=1, ddof=1) / math.sqrt(group)
-    apart = np.abs(middle[:, None] - middle) > error[:, None] + error
+    means = scores[members].mean(axis=1)
+    size = np.maximum(np.abs(means[:, None]), np.abs(means))
+    apart = np.abs(means[:, None] - means) > by * size
     within = np.zeros((len(members), n), bool)
     within[np.arange(len(members))[:, None], members] = True
     disjoint = ~(within.astype(np.float32) @ within.T.astype(np.float32)).astype(bool)
