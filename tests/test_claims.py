@@ -1,0 +1,520 @@
+"""Claims: their yamls, their tests against brute force, their verdicts, and one from end to end."""
+
+import json
+import math
+import sys
+from itertools import combinations, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from suites import claim as command
+from suites import usage
+from suites.assembly import CONF
+from suites.claims import design, report
+from suites.claims.judge import judge
+from suites.claims.verdicts import (
+    CONTRADICTED,
+    SUPPORTED,
+    UNDECIDED,
+    Comparison,
+    combined,
+    compare,
+    confusion,
+    decide,
+    effect_of,
+    expanded,
+    needed,
+)
+from suites.errors import UserError
+from suites.statistics import Interval, Resampling, difference, mean
+from suites.sweeps.command import make_jobs
+from suites.sweeps.grid import expand
+
+NAMES = design.names()
+
+
+def setting(kind="difference", arms=(("x", "y"),), rule="above", margin=0.0, **more) -> design.Test:
+    return design.Test(kind, tuple(arms), rule, margin, **more)
+
+
+def runs(middle: float, n: int = 8, spread: float = 0.1, seed: int = 0) -> np.ndarray:
+    return middle + spread * np.random.default_rng(seed).standard_normal(n)
+
+
+# ---- the yamls ----
+
+
+def test_there_are_ten_claims_in_order():
+    assert len(NAMES) == 10
+    numbers = [yaml.safe_load((design.FOLDER / f"{name}.yaml").read_text()) for name in NAMES]
+    assert [one["number"] for one in numbers] == list(range(1, 11))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("budget", design.BUDGETS)
+def test_every_arm_composes(name, budget, tmp_path):
+    claim = design.load(name, budget)
+    found = expand(claim.words(str(tmp_path), None), [claim.folder(str(tmp_path))])
+    first: dict[str, list[str]] = {}
+    seeds: dict[tuple[str, str], int] = {}
+    for words in found:
+        said = dict(word.split("=", 1) for word in words)
+        first.setdefault(said["label"], words)
+        known = usage.arguments([f"task={said['task']}"])  # refuses unknown ones
+        assert known
+        key = said["label"], said["task"]
+        seeds[key] = seeds.get(key, 0) + 1
+    jobs = make_jobs(list(first.values()), None)
+    assert {job.method for job in jobs} == set(claim.runs["variants"]) == set(claim.test.arms)
+    assert min(seeds.values()) >= 5  # with fewer there is no verdict
+    assert claim.limits
+
+
+def test_the_full_budget_is_the_larger(tmp_path):
+    def steps(name, budget):
+        claim = design.load(name, budget)
+        found = expand(claim.words(str(tmp_path), None), [claim.folder(str(tmp_path))])
+        said = [dict(word.split("=", 1) for word in words) for words in found]
+        return sum(float(one.get("budget.env_steps", 1e5)) for one in said)
+
+    for name in NAMES:
+        assert steps(name, "full") > steps(name, "laptop")
+
+
+def test_docs_tell_every_claim():
+    page = (CONF.parent / "docs" / "claims.md").read_text()
+    for name in NAMES:
+        assert f"`{name}`" in page
+
+
+# ---- intervals ----
+
+
+def test_a_difference_is_that_of_means_and_covers_that_of_statistics():
+    x, y = [runs(1.0, 6), runs(0.5, 7, seed=1)], [runs(0.2, 6, seed=2), runs(0.1, 5, seed=3)]
+    effect = effect_of(setting(), [x, y])
+    assert effect.value == pytest.approx(
+        (x[0].mean() + x[1].mean()) / 2 - (y[0].mean() + y[1].mean()) / 2
+    )
+    plain = difference(x, y, mean, Resampling(5000))
+    assert effect.low < plain.low < effect.value < plain.high < effect.high
+    assert (effect.least, effect.n) == (5, 24)
+
+
+def test_expanded_percentiles_cover_as_they_say():
+    rng, hits, plain_hits = np.random.default_rng(0), 0, 0
+    for trial in range(200):
+        x, y = rng.standard_normal((2, 5))
+        confidence = expanded([5, 5], 0.95, False)
+        wide = difference([x], [y], mean, Resampling(4000, confidence, trial))
+        plain = difference([x], [y], mean, Resampling(4000, 0.95, trial))
+        hits += wide.low <= 0 <= wide.high
+        plain_hits += plain.low <= 0 <= plain.high
+    assert hits / 200 > 0.93 > plain_hits / 200
+
+
+def test_expanded_confidence_by_hand():
+    # n = 5 in two groups: Student's quantile of 8 degrees of freedom is 2.306, times sqrt(5 / 4).
+    tail = 0.5 * math.erfc(2.306 * math.sqrt(1.25) / math.sqrt(2))
+    assert expanded([5, 5], 0.95, False) == pytest.approx(1 - 2 * tail, abs=1e-5)
+    # Pairs have half the degrees of freedom: 2.776.
+    tail = 0.5 * math.erfc(2.776 * math.sqrt(1.25) / math.sqrt(2))
+    assert expanded([5, 5], 0.95, True) == pytest.approx(1 - 2 * tail, abs=1e-5)
+    assert expanded([1000, 1000], 0.95, False) == pytest.approx(0.95, abs=1e-3)
+
+
+def test_more_comparisons_make_wider_intervals():
+    x, y = [runs(1.0)], [runs(0.5, seed=1)]
+    one = effect_of(setting(), [x, y])
+    six = effect_of(setting(arms=[("x", "y")] * 6), [x, y])
+    assert six.low < one.low < one.high < six.high
+
+
+def test_improvement_counts_wins():
+    x, y = [np.array([1.0, 2, 3, 4, 5])], [np.array([0.0, 2, 2.5, 6, 1])]
+    wins = [(a > b) + 0.5 * (a == b) for a, b in product(x[0], y[0])]
+    assert effect_of(setting("improvement"), [x, y]).value == pytest.approx(np.mean(wins))
+
+
+def test_failures_have_wilsons_interval():
+    scores = np.array([0.0] * 3 + [0.9] * 7)
+    effect = effect_of(setting("failures", [("x",)], threshold=0.1), [[scores]])
+    assert (effect.value, effect.low, effect.high) == pytest.approx((0.3, 0.1078, 0.6032), abs=1e-4)
+
+
+def test_confusion_is_that_of_all_pairs_of_groups():
+    scores = runs(1.0, 8, 0.3)
+
+    def share(values):
+        found = []
+        for first in combinations(range(len(values)), 3):
+            rest = [k for k in range(len(values)) if k not in first]
+            for second in combinations(rest, 3):
+                a, b = values[list(first)].mean(), values[list(second)].mean()
+                found.append(abs(a - b) > 0.1 * max(abs(a), abs(b)))
+        return np.mean(found)
+
+    effect = confusion([scores], 3, 0.1)
+    without = np.array([share(np.delete(scores, k)) for k in range(8)])
+    error = math.sqrt(7 / 8 * np.sum((without - without.mean()) ** 2))
+    assert effect.value == pytest.approx(share(scores))
+    assert effect.high == pytest.approx(min(effect.value + 2.3646 * error, 1), abs=1e-4)
+    assert confusion([scores], 3, 0.1).value > confusion([scores], 3, 0.5).value
+
+
+def test_confusion_takes_enough_seeds_and_not_too_many():
+    with pytest.raises(UserError, match="take at least 7 seeds, not 6"):
+        confusion([np.ones(6)], 3, 0.1)
+    with pytest.raises(UserError, match="too many groups"):
+        confusion([np.ones(40)], 3, 0.1)
+
+
+# ---- verdicts ----
+
+
+@pytest.mark.parametrize(
+    ("rule", "margin", "low", "high", "verdict"),
+    [
+        ("above", 0.0, 0.01, 0.5, SUPPORTED),
+        ("above", 0.0, 0.0, 0.5, UNDECIDED),  # at the margin is not above it
+        ("above", 0.0, -0.5, -0.01, CONTRADICTED),
+        ("above", 0.0, -0.5, 0.0, UNDECIDED),
+        ("above", 0.2, 0.1, 0.19, CONTRADICTED),
+        ("above", -0.05, -0.04, 0.3, SUPPORTED),
+        ("apart", 0.05, 0.06, 0.5, SUPPORTED),
+        ("apart", 0.05, -0.5, -0.06, SUPPORTED),
+        ("apart", 0.05, -0.04, 0.04, CONTRADICTED),
+        ("apart", 0.05, -0.05, 0.04, UNDECIDED),
+        ("apart", 0.05, -0.04, 0.05, UNDECIDED),
+        ("apart", 0.05, -0.1, 0.1, UNDECIDED),
+    ],
+)
+def test_rules_at_their_boundaries(rule, margin, low, high, verdict):
+    test = setting(rule=rule, margin=margin)
+    assert decide(test, Interval((low + high) / 2, low, high, "", 10, 5)) == verdict
+    assert decide(test, Interval((low + high) / 2, low, high, "", 8, 4)) == UNDECIDED
+    assert decide(test, Interval((low + high) / 2, None, None, "", 4, 2)) == UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("difference", {}), ("difference", {"paired": True}), ("improvement", {"margin": 0.5})],
+)
+def test_verdicts_flip_with_the_data(kind, more):
+    test, high, low = setting(kind, **more), [runs(1.0)], [runs(0.5, seed=1)]
+    assert compare(test, ("x", "y"), [high, low]).verdict == SUPPORTED
+    assert compare(test, ("x", "y"), [low, high]).verdict == CONTRADICTED
+    assert compare(test, ("x", "y"), [high, high]).verdict == UNDECIDED
+
+
+def test_verdicts_of_one_arm_flip_with_the_data():
+    test = setting("failures", [("x",)], margin=0.1, threshold=0.5)
+    assert compare(test, ("x",), [[runs(0.1)]]).verdict == SUPPORTED
+    assert compare(test, ("x",), [[runs(0.9, 60)]]).verdict == CONTRADICTED
+    test = setting("confusion", [("x",)], margin=0.05)
+    assert compare(test, ("x",), [[runs(1.0, 12, 0.5)]]).verdict == SUPPORTED
+    assert compare(test, ("x",), [[runs(1.0, 12, 0.02)]]).verdict == CONTRADICTED
+
+
+def test_pairs_need_what_they_share():
+    """What runs of a seed have in common is no noise for pairs."""
+    shared = runs(0.5, 8, 1.0)
+    x, y = [shared + 0.1 + runs(0, 8, 0.01, 1)], [shared]
+    assert compare(setting(paired=True), ("x", "y"), [x, y]).verdict == SUPPORTED
+    assert compare(setting(), ("x", "y"), [x, y]).verdict == UNDECIDED
+
+
+@pytest.mark.parametrize("rule", ["above", "apart"])
+@pytest.mark.parametrize("value", [0.3, 0.08, 0.03, -0.03, -0.2])
+def test_seeds_that_would_decide(rule, value):
+    test = setting(rule=rule, margin=0.05)
+
+    def interval(n):
+        half = 3 / math.sqrt(n)
+        return Interval(value, value - half, value + half, "", 2 * n, n)
+
+    assert decide(test, interval(6)) == UNDECIDED
+    seeds = int(needed(test, interval(6)))
+    assert decide(test, interval(seeds + 1)) != UNDECIDED
+    assert decide(test, interval(seeds - 2)) == UNDECIDED
+
+
+def test_no_number_of_seeds_decides_what_is_at_the_margin():
+    assert needed(setting(), Interval(0.0, -0.1, 0.1, "", 12, 6)) == math.inf
+
+
+def test_all_and_any():
+    def verdict(needs, *verdicts):
+        found = [Comparison(("x", "y"), None, v, 9.0 + k if v == UNDECIDED else None)
+                 for k, v in enumerate(verdicts)]  # fmt: skip
+        return combined(setting(needs=needs), found)
+
+    yes, no, open_ = SUPPORTED, CONTRADICTED, UNDECIDED
+    assert verdict("all", yes, yes) == (yes, None)
+    assert verdict("all", yes, no, open_) == (no, None)
+    assert verdict("all", open_, yes, open_) == (open_, 11)
+    assert verdict("any", no, yes, open_) == (yes, None)
+    assert verdict("any", no, no) == (no, None)
+    assert verdict("any", open_, no, open_) == (open_, 9)
+
+
+# ---- from run directories ----
+
+
+def leave(job, curve, status="done", cpu=60.0):
+    """A run directory as `suites.run` leaves it, with an evaluation for each (steps, score)."""
+    job.path.mkdir(parents=True)
+    counted = ("env_steps", "decisions", "sim_steps", "model_steps", "flops", "cpu_seconds",
+               "compile_seconds", "gpu_seconds", "joules", "act_seconds")  # fmt: skip
+    ledger = {f"{p}{name}": 0.0 for name in counted for p in ("", "evaluation_")}
+    ledger |= {"cpu_seconds": cpu, "joules": None, "reference": {"random": 0.0, "best": 2.0}}
+    rows = [
+        {**ledger, "env_steps": steps, "score": score, "returns": [score]} for steps, score in curve
+    ]
+    for k, row in enumerate(rows):
+        row["evaluation_decisions"] = 10.0 * (k + 1)
+    settings = {"label": job.method, "task": {"name": job.task}, "evaluation": {"seed": job.seed}}
+    start = {"versions": {}, "machine": {"processor": "P"}}
+    manifest = {"format": 2, "config_hash": job.path.parent.name, "task": job.task, "agent": "a",
+                "seed": job.seed, "config": settings, "starts": [start]}  # fmt: skip
+    (job.path / "manifest.json").write_text(json.dumps(manifest))
+    (job.path / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (job.path / "status.json").write_text(json.dumps({"status": status, "reason": "it broke"}))
+    if status == "done":
+        summary = {"score": curve[-1][1], "ledger": rows[-1]}
+        (job.path / "summary.json").write_text(json.dumps(summary))
+
+
+def toy(test: design.Test, **variants) -> design.Claim:
+    grid = {"task": "toy-chain", "seed": "range(6)"}
+    arms = variants or {"x": ["planner=mcts"], "y": ["agent=random"]}
+    content = {"grid": grid, "variants": arms}
+    return design.Claim("toy", "laptop", "A claim.", "A source.", "Limits.", test, content)
+
+
+def test_scores_of_runs_make_the_verdict(tmp_path):
+    claim = toy(setting())
+    jobs = claim.jobs(str(tmp_path), None)
+    assert len(jobs) == 12
+    for job in jobs:
+        leave(job, [(0, 0.0), (100, 1.0 + 0.1 * job.seed if job.method == "x" else 0.5)])
+    record = judge(claim, jobs)
+    (one,) = record["comparisons"]
+    assert one["effect"] == pytest.approx((1.25 - 0.5) / 2)  # the reference's best score is 2
+    assert (record["verdict"], one["seeds"], one["runs"]) == (SUPPORTED, 6, 12)
+    assert record["cpu_seconds"] == pytest.approx(12 * 60)
+    assert record["waiting"] == []
+    assert record["failed"] == {}
+    arms = {row["arm"]: row for row in record["arms"]}
+    assert arms["x"]["mean"] == pytest.approx(0.625)
+    assert arms["x"]["training_env_steps"] == 100
+    swapped = toy(setting(arms=[("y", "x")]))
+    assert judge(swapped, swapped.jobs(str(tmp_path), None))["verdict"] == CONTRADICTED
+
+
+def test_area_and_steps_of_curves(tmp_path):
+    claim = toy(setting(of="area"))
+    jobs = claim.jobs(str(tmp_path), None)
+    for job in jobs:
+        # Both end at 2; x is there at half of the training, y at its end.
+        leave(job, [(0, 0.0), (50, 2.0 if job.method == "x" else 0.0), (100, 2.0)])
+    (one,) = judge(claim, jobs)["comparisons"]
+    assert one["effect"] == pytest.approx(0.75 - 0.25)
+    (one,) = judge(toy(setting(of="steps", threshold=0.5)), jobs)["comparisons"]
+    assert one["effect"] == pytest.approx(0.5)  # of the training
+    (one,) = judge(toy(setting(of="steps", threshold=1.5)), jobs)["comparisons"]
+    assert one["effect"] == 0  # neither arrives: censored at the same budget
+
+
+def test_arms_on_other_tasks_meet_in_order(tmp_path):
+    variants = {
+        "x": {"overrides": ["agent=random"], "grid": {"task": ["toy-slide", "catch"]}},
+        "y": {"overrides": ["agent=random"], "grid": {"task": ["toy-chain", "cartpole"]}},
+    }
+    claim = toy(setting(), **variants)
+    jobs = claim.jobs(str(tmp_path), None)
+    worth = {"toy-slide": 1.0, "catch": 2.0, "toy-chain": 0.2, "cartpole-balance": 0.4}
+    worth["cartpole-swingup"] = 0.4
+    for job in jobs:
+        leave(job, [(0, worth[job.task])])
+    (one,) = judge(claim, jobs)["comparisons"]
+    assert one["effect"] == pytest.approx(0.75 - 0.15)
+
+
+def test_failing_runs_are_told_and_the_others_decide(tmp_path):
+    claim = toy(setting())
+    jobs = claim.jobs(str(tmp_path), None)
+    for job in jobs:
+        if (job.method, job.seed) == ("y", 5):
+            leave(job, [(0, 0.0)], status="failed")
+        elif (job.method, job.seed) != ("x", 0):
+            leave(job, [(0, 2.0 if job.method == "x" else 1.0)])
+    record = judge(claim, jobs)
+    assert record["verdict"] == SUPPORTED
+    assert record["done"] == 10
+    assert record["failed"] == {"toy-chain y seed5": "it broke"}
+    assert record["waiting"] == ["toy-chain x seed0"]
+    said = report.told(record)
+    assert "toy-chain y seed5: it broke" in said
+    assert "1 of 12 runs are yet to be made" in said
+
+
+def test_an_arm_without_runs_is_undecided(tmp_path):
+    claim = toy(setting())
+    jobs = claim.jobs(str(tmp_path), None)
+    for job in jobs:
+        if job.method == "x":
+            leave(job, [(0, 2.0)])
+    assert judge(claim, jobs)["verdict"] == UNDECIDED
+
+
+def test_the_table_of_all_verdicts(tmp_path):
+    claim = toy(setting())
+    jobs = claim.jobs(str(tmp_path), None)
+    for job in jobs:
+        leave(job, [(0, 2.0 if job.method == "x" else 1.0)])
+    report.write(judge(claim, jobs), claim.folder(str(tmp_path)))
+    stored = report.collect(tmp_path, tmp_path / "results")
+    assert [record["verdict"] for record in stored] == [SUPPORTED]
+    table = (tmp_path / "results" / "claims.md").read_text()
+    row = next(line for line in table.splitlines() if line.startswith("| toy |"))
+    assert "**supported**" in row
+    assert "x against y: 0.5 [0.5, 0.5]" in row
+    assert "| 12 |" in row
+    assert report.collect(tmp_path / "nowhere", tmp_path / "results") == stored
+
+
+# ---- the command line ----
+
+
+@pytest.fixture
+def said(monkeypatch, capsys, tmp_path):
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["suites.claim", *words])
+        try:
+            command.main()
+        except SystemExit as error:
+            out = capsys.readouterr()
+            return int(error.code or 0), out.out, out.err
+        raise AssertionError("it did not end")
+
+    return call
+
+
+@pytest.fixture
+def own(monkeypatch, tmp_path):
+    """A folder of claims of one's own."""
+    folder = tmp_path / "claim"
+    folder.mkdir()
+    monkeypatch.setattr(design, "FOLDER", folder)
+
+    def write(**changes):
+        runs = {"grid": {"task": "toy-chain", "seed": "range(5)"}}
+        runs["variants"] = {"x": ["agent=random"], "y": ["planner=mcts", "planner.budget=50"]}
+        content = {
+            "claim": "A claim.",
+            "source": "A source.",
+            "limits": "Limits.",
+            "test": {"kind": "difference", "compare": [["x", "y"]], "rule": "above", "margin": 0.0},
+            "budgets": {"laptop": {"runs": runs}},
+        }
+        for key, value in changes.items():
+            *way, last = key.split("__")
+            node = content
+            for name in way:
+                node = node[name]
+            node[last] = value
+        (folder / "mine.yaml").write_text(yaml.safe_dump(content))
+
+    write()
+    return write
+
+
+def test_help_lists_all_claims(said):
+    code, out, _ = said("--help")
+    assert code == 0
+    for name in NAMES:
+        assert f"  {name}" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["ten_seed"], "unknown claim 'ten_seed': choose one of ten_seeds"),
+        (["ten_seeds", "budget=huge"], "budget is 'huge'"),
+        (["ten_seeds", "seed=3"], "unknown key 'seed'"),
+        (["ten_seeds", "seeds=none"], "seeds is 'none': give a whole number"),
+        (["ten_seeds", "random_seed"], "give the name of one claim, or all"),
+        (["ten_seeds", "run=false"], "ten_seeds: no run is done yet"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(said, tmp_path, words, told):
+    code, _, error = said(*words, f"runs_dir={tmp_path}")
+    assert code == 2
+    assert error.startswith("error: ")
+    assert told in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"test__compare": [["x", "z"]]}, "'z' is compared, and is no arm of budget laptop"),
+        ({"test__compare": [["x"]]}, "for difference give [[x, y], ...]"),
+        ({"test__kind": "feeling"}, "test.kind is 'feeling': choose one of difference"),
+        ({"test__rule": "near"}, "test.rule is 'near': choose one of above, apart"),
+        ({"test__of": "last"}, "test.of is 'last'"),
+        ({"test__margin": "much"}, "test.margin is 'much'"),
+        ({"test__of": "steps"}, "test.threshold is missing"),
+        ({"test__threshold": 0.5}, "test.threshold is for `failures` and `of: steps` alone"),
+        ({"test__marge": 0}, "unknown key 'test.marge'"),
+        ({"verdict": "supported"}, "unknown key 'verdict'"),
+        ({"source": ""}, "give the claim in one sentence, and its source"),
+        ({"budgets": {"full": {}}}, "no budget 'laptop': choose one of full"),
+        ({"budgets__laptop__runs__variants": ["agent=random"]}, "has no variants, the arms"),
+        ({"budgets__laptop__runs__variants__y": ["agent=random"]}, "of 'y' are those of another"),
+        ({"budgets__laptop__runs__variants__y": ["planner=none", "oops=1"]}, "unknown key 'oops'"),
+    ],
+)
+def test_a_yaml_that_makes_no_sense_is_refused(said, own, tmp_path, changes, told):
+    own(**changes)
+    code, _, error = said("mine", f"runs_dir={tmp_path}")
+    assert code == 2
+    assert told in error
+    assert error.count("\n") <= 2  # the sweep warns of runs that are the same
+
+
+def test_a_claim_from_end_to_end(said, own, tmp_path, monkeypatch):
+    """Two runs, and one that fails; again, and in the table of all."""
+    monkeypatch.chdir(CONF.parent)
+    own(
+        test={"kind": "failures", "compare": [["x"], ["y"]], "threshold": 0.9, "needs": "any",
+              "rule": "above", "margin": 0.2},
+        budgets__laptop__runs__grid__seed=[0, 1],
+        budgets__laptop__runs__variants__y={"overrides": ["agent=random", "planner.repeat=-1"],
+                                            "grid": {"seed": 0}},
+    )  # fmt: skip
+    words = ["mine", f"runs_dir={tmp_path}", f"out={tmp_path / 'results'}", "workers=2"]
+    code, out, error = said(*words)
+    folder = tmp_path / "claims" / "mine-laptop"
+    record = json.loads((folder / "verdict.json").read_text())
+    assert code == 1
+    assert "failed" in error
+    assert len(record["failed"]) == 1
+    assert "repeat" in next(iter(record["failed"].values()))
+    assert record["comparisons"][0]["seeds"] == 2
+    assert record["verdict"] == UNDECIDED
+    assert f"VERDICT: {record['verdict']}" in out
+    assert (folder / "verdict.md").exists()
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("summary.json")}
+    assert len(before) == 2
+    code, again, _ = said(*words, "run=false")
+    assert code == 0
+    assert again == out[out.index("A claim.") :]
+    assert said("all", *words[1:], "run=false")[0] == 0
+    assert "mine" in (tmp_path / "results" / "claims.md").read_text()
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("summary.json")}
+    assert Path(tmp_path, "results", "claims", "mine-laptop.json").exists()
