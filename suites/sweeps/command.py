@@ -55,7 +55,7 @@ def main(words: list[str]) -> int:
             jobs=jobs,
             command=words,
             flags=own,
-            launcher=instantiate(chosen.launcher, folder=place),
+            launcher=instantiate(chosen.launcher, _partial_=True)(folder=place),
             workers=chosen.sweep.workers,
             retries=chosen.sweep.retries,
             timeout=chosen.sweep.timeout,
