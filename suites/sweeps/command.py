@@ -45,7 +45,10 @@ def main(words: list[str]) -> int:
     jobs = make_jobs(expand(overrides, folders), folder)
     own = ["--config-dir", folder] if folder else []
     if plan_cost:
-        raise UserError("--plan-cost is not there yet")
+        from suites.sweeps.cost import plan
+
+        print(plan(jobs, own, chosen.sweep.workers))
+        return 0
     from suites.sweeps.display import Display
 
     place = _place(overrides, jobs)

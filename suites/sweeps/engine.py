@@ -180,8 +180,10 @@ class Sweep:
         spent = {row["path"]: row["cpu_seconds"] for row in before}
         for job in self.jobs:
             job.spent = spent.get(str(job.path), 0.0)
-            if job.path.parent not in self.known:
-                found = map(read_json, sorted(job.path.parent.glob("seed*/summary.json")))
+            if job.path.parent not in self.known:  # other seeds, which are not of this sweep
+                ours = {other.path for other in self.jobs}
+                paths = sorted(set(job.path.parent.glob("seed*")) - ours)
+                found = [read_json(path / "summary.json") for path in paths]
                 self.known[job.path.parent] = [clock_seconds(one) for one in found if one]
             if not job.force and (summary := job.summary()):
                 job.finish(summary)
@@ -214,7 +216,6 @@ class Sweep:
         job.spent += outcome.cpu_seconds
         if outcome.code == 0 and (summary := job.summary()):
             job.finish(summary)
-            self.known[job.path.parent].append(job.seconds)
             self._tell(job, "done")
         elif outcome.code == InUseError.code:
             job.attempts -= 1
@@ -247,25 +248,28 @@ class Sweep:
     def left(self) -> tuple[float, int]:
         """Seconds until all is done, and of how many runs that is not known.
 
-        A run at work goes on at its own speed; where that is not known, and for a run that waits,
-        it is the mean of like runs: the same settings with another seed, or else the same method.
+        A run at work goes on at its own speed. Where that is not known, and for a run that waits,
+        it is the mean of like runs, done or at work: of the same settings with another seed, or
+        else of the same method.
         """
-        now, methods = time.monotonic(), {}
+        now = time.monotonic()
+        needs = {job: job.left(now) for job in self.jobs if job.state == "running"}
+        like: dict[Any, list[float]] = {path: list(found) for path, found in self.known.items()}
         for job in self.jobs:
-            if job.state == "done":
-                methods.setdefault(job.method, []).append(job.seconds)
-        needs, unknown = [], 0
+            need = needs.get(job)
+            if job.state == "done" or need is not None:
+                whole = job.seconds if need is None else now - job.began + need
+                like.setdefault(job.path.parent, []).append(whole)
+                like.setdefault(job.method, []).append(whole)
         for job in self.jobs:
-            if job.state not in ("waiting", "running"):
-                continue
-            like = self.known.get(job.path.parent) or methods.get(job.method)
-            whole = sum(like) / len(like) if like else None
-            need = job.left(now) if job.state == "running" else None
-            if need is None and whole is not None:
-                need = max(whole - (now - job.began if job.state == "running" else 0.0), 0.0)
-            unknown += need is None
-            needs.append(need or 0.0)
-        return max([sum(needs) / max(self.room(), 1), *needs]), unknown
+            found = like.get(job.path.parent) or like.get(job.method)
+            if job.state in ("waiting", "running") and needs.get(job) is None and found:
+                already = now - job.began if job.state == "running" else 0.0
+                needs[job] = max(sum(found) / len(found) - already, 0.0)
+        unfinished = sum(job.state in ("waiting", "running") for job in self.jobs)
+        known = [need for need in needs.values() if need is not None]
+        longest = max(known, default=0.0)
+        return max(sum(known) / max(self.room(), 1), longest), unfinished - len(known)
 
     def clock(self) -> float:
         """Seconds since it began."""
