@@ -114,7 +114,7 @@ def test_the_sweep_knows_where_its_runs_lie(words, monkeypatch):
         (("seed=0", "seed=1"), "seed is given twice"),
         (("seed={",), "can't read 'seed={'"),
         (("+sweep=nope",), "unknown sweep 'nope': choose one of "),
-        (("+sweep=planners", "label=icm"), "has no variant 'icm': choose label= among icem-500"),
+        (("+sweep=planners", "label=icm"), "has no variant 'icm': choose label= among icem-1000"),
         (("launcher=condor",), "unknown launcher 'condor': choose one of local, ray, slurm"),
         (("sweep.worker=2",), "unknown key 'sweep.worker'; nearest: sweep.workers"),
         (("launcher.adress=a",), "unknown key 'launcher.adress'; nearest: launcher.address"),
@@ -156,6 +156,7 @@ class Scripted:
     def __init__(self, outcomes: dict[int, list[Any]], most: int = 2):
         self.outcomes, self.most = outcomes, most
         self.at_work, self.started, self.stopped = 0, [], 0
+        self.runs: dict[str, Path] = {}
 
     def slots(self, threads: int) -> int:
         return self.most // threads
@@ -172,7 +173,7 @@ class Scripted:
                 outcome = launcher.outcomes[seed].pop(0)
                 launcher.at_work -= outcome is not None
                 if outcome and outcome.code == 0:
-                    leave_summary(Path(order.log).parents[3] / "x" / f"seed{seed}")
+                    leave_summary(launcher.runs[order.command[-1]])
                 return outcome
 
             def stop(self):
@@ -181,9 +182,9 @@ class Scripted:
         return Handle()
 
 
-def leave_summary(path: Path) -> None:
+def leave_summary(path: Path, seconds: float = 4.0) -> None:
     path.mkdir(parents=True)
-    ledger = dict.fromkeys(("wall_seconds", "evaluation_wall_seconds"), 2.0)
+    ledger = dict.fromkeys(("wall_seconds", "evaluation_wall_seconds"), seconds / 2)
     ledger |= dict.fromkeys(("cpu_seconds", "evaluation_cpu_seconds"), 1.0)
     (path / "summary.json").write_text(json.dumps({"score": 1.0, "ledger": ledger}))
 
@@ -199,6 +200,7 @@ def scripted(tmp_path, outcomes: dict[int, list[Any]], retries: int = 1):
         for k in outcomes
     ]
     launcher, ignore = Scripted(outcomes), lambda *_: None
+    launcher.runs = {job.words[-1]: job.path for job in jobs}
     folder = tmp_path / "sweeps" / "one"
     return Sweep(folder, jobs, [], [], launcher, None, retries, None, ignore, ignore), launcher
 
@@ -271,12 +273,28 @@ def test_time_left(tmp_path):
     done, running, *_ = sweep.jobs
     assert sweep.left() == (0.0, 5)  # nothing is known
     done.state, done.seconds = "done", 10.0
+    sweep.known[done.path.parent] = [10.0]
     running.state = "running"
     now = time.monotonic()
     running.began, running.first, running.share = now - 8, (now - 4.0, 0.1), 0.5
     seconds, unknown = sweep.left()
     assert unknown == 0
-    assert seconds == pytest.approx((5 + 30) / 2, abs=0.1)  # by its speed; as the one that is done
+    # By its speed; and as the mean of the one that is done and of what this one will have taken.
+    assert seconds == pytest.approx((5 + 3 * (10 + 13) / 2) / 2, abs=0.1)
+
+
+def test_low_seeds_and_long_runs_come_first(tmp_path):
+    sweep, launcher = scripted(tmp_path, {k: [GOOD] for k in range(4)})
+    for job, (seed, place) in zip(
+        sweep.jobs, [(1, "a"), (1, "b"), (0, "a"), (0, "b")], strict=True
+    ):
+        job.seed, job.path = seed, tmp_path / place / job.path.name
+    sweep.launcher.most = 1  # type: ignore
+    leave_summary(tmp_path / "b" / "seed7", seconds=9.0)
+    leave_summary(tmp_path / "a" / "seed7", seconds=5.0)
+    launcher.runs = {f"seed={k}": job.path for k, job in enumerate(sweep.jobs)}
+    sweep.run()
+    assert launcher.started == [3, 2, 1, 0]
 
 
 def test_a_sweep_and_the_same_again(command, tmp_path):

@@ -136,7 +136,7 @@ def _settings(words: list[str]) -> Any:
 
 
 def make_jobs(runs: list[list[str]], folder: str | None) -> list[Job]:
-    """The runs of a sweep, composed and checked, each once, the lower seeds first.
+    """The runs of a sweep, composed and checked, each once.
 
     Raises:
       UserError: for a run that makes no sense.
@@ -164,7 +164,7 @@ def make_jobs(runs: list[list[str]], folder: str | None) -> list[Job]:
             jobs.setdefault(composed.path, job)
     if twice := len(runs) - len(jobs):
         complain(f"{twice} of {len(runs)} runs are the same as others: each is made once")
-    return sorted(jobs.values(), key=lambda job: job.seed)
+    return list(jobs.values())
 
 
 def _place(overrides: list[str], jobs: list[Job]) -> Path:

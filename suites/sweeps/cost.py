@@ -193,15 +193,18 @@ def _table(
     for path, group in sorted(groups.items(), key=lambda item: item[1][0].name):
         first, count = group[0], len(due[path])
         each = estimates.get(path)
-        told = ("", "", "")
+        cpu, all_cpu, evidence = "", "", ""
         if each is not None:
-            told = (duration(each.cpu), duration(each.cpu * count), each.evidence)
-        rows.append((first.method, first.task, str(len(group)), str(count), *told))
+            cpu, evidence = duration(each.cpu), each.evidence
+            all_cpu = duration(each.cpu * count)
+        counts = str(len(group)), str(count)
+        rows.append((first.method, first.task, *counts, cpu, all_cpu, evidence))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(f"{c:<{w}}" for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
-    jobs = sorted((job for group in due.values() for job in group), key=lambda job: job.seed)
+    jobs = [job for group in due.values() for job in group]
     cpu = sum(estimates[job.path.parent].cpu for job in jobs)
-    clock = on_the_clock((estimates[job.path.parent].clock for job in jobs), workers)
+    turns = sorted((job.seed, -estimates[job.path.parent].clock) for job in jobs)
+    clock = on_the_clock((-seconds for _, seconds in turns), workers)
     total = (
         f"{len(jobs)} runs to make: {cpu / 3600:.2f} CPU-hours, {duration(clock)} on the clock"
         f" with {workers} workers"

@@ -1,12 +1,12 @@
 """A sweep at work: which run is started when, what becomes of it, and what is left to do."""
 
 import json
+import math
 import os
 import shlex
 import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,7 +154,7 @@ class Sweep:
                 self._write_state(last=True)
 
     def _make(self, handles: dict[Job, Handle]) -> None:
-        waiting = deque(job for job in self.jobs if job.state == "waiting")
+        waiting = [job for job in self.jobs if job.state == "waiting"]
         while waiting or handles:
             self._start(waiting, handles)
             for job, handle in list(handles.items()):
@@ -180,21 +180,16 @@ class Sweep:
         spent = {row["path"]: row["cpu_seconds"] for row in before}
         for job in self.jobs:
             job.spent = spent.get(str(job.path), 0.0)
-            if job.path.parent not in self.known:  # other seeds, which are not of this sweep
-                ours = {other.path for other in self.jobs}
-                paths = sorted(set(job.path.parent.glob("seed*")) - ours)
-                found = [read_json(path / "summary.json") for path in paths]
+            if job.path.parent not in self.known:
+                found = map(read_json, sorted(job.path.parent.glob("seed*/summary.json")))
                 self.known[job.path.parent] = [clock_seconds(one) for one in found if one]
             if not job.force and (summary := job.summary()):
                 job.finish(summary)
 
-    def _start(self, waiting: deque[Job], handles: dict[Job, Handle]) -> None:
+    def _start(self, waiting: list[Job], handles: dict[Job, Handle]) -> None:
         now, room = time.monotonic(), self.room()
-        for job in list(waiting):
-            if len(handles) >= room:
-                return
-            if job.not_before > now:
-                continue
+        while len(handles) < room and (ready := [job for job in waiting if job.not_before <= now]):
+            job = min(ready, key=self._turn)
             waiting.remove(job)
             if not job.force and (summary := job.summary()):  # by another process, meanwhile
                 job.finish(summary)
@@ -211,11 +206,19 @@ class Sweep:
             handles[job] = self.launcher.start(order)
             self._tell(job, "running")
 
-    def _settle(self, job: Job, outcome: Outcome, waiting: deque[Job]) -> None:
+    def _turn(self, job: Job) -> tuple[int, float]:
+        """Low seeds first, so that all methods soon have one; and long runs, so that none is late
+        to begin. What nothing is known of may be long.
+        """
+        found = self.known.get(job.path.parent)
+        return job.seed, -sum(found) / len(found) if found else -math.inf
+
+    def _settle(self, job: Job, outcome: Outcome, waiting: list[Job]) -> None:
         """What a run that ended means."""
         job.spent += outcome.cpu_seconds
         if outcome.code == 0 and (summary := job.summary()):
             job.finish(summary)
+            self.known[job.path.parent].append(job.seconds)
             self._tell(job, "done")
         elif outcome.code == InUseError.code:
             job.attempts -= 1
@@ -225,7 +228,7 @@ class Sweep:
         elif outcome.final or job.attempts > self.retries:
             self._tell(job, "failed", outcome.reason or "it left no summary.json")
         else:
-            waiting.appendleft(job)  # it goes on from its checkpoint
+            waiting.append(job)  # it goes on from its checkpoint
             self._tell(job, "waiting", f"once more: {outcome.reason}")
 
     def _tell(self, job: Job, state: str, reason: str = "") -> None:
@@ -256,11 +259,11 @@ class Sweep:
         needs = {job: job.left(now) for job in self.jobs if job.state == "running"}
         like: dict[Any, list[float]] = {path: list(found) for path, found in self.known.items()}
         for job in self.jobs:
-            need = needs.get(job)
-            if job.state == "done" or need is not None:
-                whole = job.seconds if need is None else now - job.began + need
-                like.setdefault(job.path.parent, []).append(whole)
-                like.setdefault(job.method, []).append(whole)
+            if job.state == "done":
+                like.setdefault(job.method, []).append(job.seconds)
+            elif (need := needs.get(job)) is not None:
+                for key in (job.path.parent, job.method):
+                    like.setdefault(key, []).append(now - job.began + need)
         for job in self.jobs:
             found = like.get(job.path.parent) or like.get(job.method)
             if job.state in ("waiting", "running") and needs.get(job) is None and found:
