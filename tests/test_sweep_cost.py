@@ -14,7 +14,7 @@ from suites.ledger import Costs, columns
 from suites.sweeps import calibrate, cost
 
 
-def leave(words: list[str], rows: int = 1, **ledger: float) -> None:
+def leave(words: list[str], rows: int = 1, **ledger: Any) -> None:
     """The records of a run that cost so much."""
     with composing():
         composed = from_words(words)
@@ -35,7 +35,11 @@ def test_other_seeds_and_other_budgets(tmp_path):
     words = [f"runs_dir={tmp_path}", "task=cheetah", "planner=mpc", "planner.budget=2000"]
     assert estimate(words) is None
     for seed, cpu in ((1, 10.0), (2, 20.0)):
-        spent = {"cpu_seconds": 1.0, "evaluation_cpu_seconds": cpu, "wall_seconds": 5.0}
+        spent: dict[str, Any] = {
+            "cpu_seconds": 1.0,
+            "evaluation_cpu_seconds": cpu,
+            "wall_seconds": 5.0,
+        }
         leave([*words, f"seed={seed}", "experiment=old"], **spent)
     found = estimate(words)
     assert (found.cpu, found.clock) == (16.0, 5.0)

@@ -105,10 +105,11 @@ class Process:
             return ""
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
-        with open(self._order.log, "rb") as log:
+        said: list[str] = []
+        with suppress(OSError), open(self._order.log, "rb") as log:
             log.seek(self._said)
             lines = log.read().decode(errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
+            said = [line.strip() for line in lines if line.strip()]
         return said[-1].removeprefix("error: ") if said else f"exit code {code}"
 
     def stop(self) -> None:
