@@ -87,7 +87,7 @@ def from_words(words: list[str], folder: str | None = None) -> Composed:
 @lru_cache
 def _compose(given: tuple[str, ...], folder: str | None) -> tuple[Any, Any]:
     words = usage.arguments(list(given))
-    own = [f"hydra.searchpath=[file://{Path(folder).resolve()}]"] if folder else []
+    own = [f"hydra.searchpath=['file://{Path(folder).resolve()}']"] if folder else []
     with _explained(words):
         config = hydra.compose("config", [*words, *own], return_hydra_config=True)
     choices = config.hydra.runtime.choices

@@ -16,6 +16,8 @@ from suites import usage
 from suites.assembly import CONF
 from suites.command import from_command_line
 from suites.ledger import Costs, columns
+from suites.sweeps import command as sweeps
+from suites.sweeps.grid import expand
 from suites.tasks import registry
 
 # Two plans of 20 steps at each decision.
@@ -227,6 +229,10 @@ def test_examples_of_the_help_compose(monkeypatch, tmp_path):
     for line in examples:
         words = line.split("  ")[1].split()[3:]
         words = [str(tmp_path) if word == "my_conf" else word for word in words]
+        if "-m" in words:
+            _, _, overrides = sweeps.split(words)
+            assert len(sweeps.make_jobs(expand(overrides, [CONF]), None)) > 1
+            continue
         monkeypatch.setattr(sys, "argv", ["suites.run", *words])
         (composed,) = from_command_line()
         assert composed.config.task["_target_"]

@@ -7,6 +7,7 @@ whether, is the sweep's to decide, for all launchers alike.
 import logging
 import math
 import os
+import socket
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,7 +62,7 @@ class Ray:
       UserError: without Ray, or where there is no cluster.
     """
 
-    def __init__(self, folder: Path, address: str):
+    def __init__(self, folder: Path, address: str, gpus: float):
         del folder
         try:
             import ray
@@ -69,7 +70,8 @@ class Ray:
             raise UserError(
                 "launcher=ray needs Ray, which is not installed: pip install 'plan-or-learn[ray]'"
             ) from None
-        self._ray = ray
+        self._ray, self._gpus = ray, gpus
+        _knock(address)
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         try:
@@ -90,8 +92,21 @@ class Ray:
     def start(self, order: Order) -> Handle:
         """Give it to the cluster."""
         ray = self._ray
-        remote = ray.remote(num_cpus=order.threads, max_retries=0, max_calls=1)(perform)
-        return _RayHandle(ray, remote.remote(order))
+        needs = {"num_cpus": order.threads, "num_gpus": self._gpus}
+        return _RayHandle(ray, ray.remote(**needs, max_retries=0)(perform).remote(order))
+
+
+def _knock(address: str) -> None:
+    """See at once what Ray would find out after minutes."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
+    if not host or not port.isdigit():
+        raise UserError(f"launcher.address is '{address}': give auto or ip:port")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError):
+        raise UserError(f"launcher.address={address}: nothing answers there") from None
 
 
 class _RayHandle:
@@ -124,6 +139,7 @@ class Slurm:
         partition: str | None,
         minutes: int,
         memory_gb: float,
+        gpus: int,
         queued: int,
         cluster: str,
     ):
@@ -142,6 +158,8 @@ class Slurm:
         self._executor.update_parameters(
             name="plan-or-learn", timeout_min=math.ceil(minutes), mem_gb=memory_gb
         )
+        if gpus:
+            self._executor.update_parameters(gpus_per_node=gpus)
         if partition is not None:
             self._executor.update_parameters(slurm_partition=partition)
 
