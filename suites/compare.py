@@ -110,7 +110,9 @@ def gather(paths: list[Path], options: dict[str, Any]) -> Results:
         ended = [run.status == "done" for run in results.runs]
         away = [run for run, there in zip(results.runs, ended, strict=True) if not there]
         if not any(ended):
-            raise UserError("none of these runs is done yet: unfinished=true takes them as they are")
+            raise UserError(
+                "none of these runs is done yet: unfinished=true takes them as they are"
+            )
         for run in [*away, *results.unfinished]:
             complain(f"left out {run.path}: {run.status}{f', {run.reason}' if run.reason else ''}")
         results = results.keep(ended)
@@ -143,7 +145,7 @@ def make_tables(results: Results, found: list[Point], options: dict[str, Any]) -
         comparison.overall_table(found, baseline),
         comparison.samples_table(curves, options["threshold"]) if curves else None,
         comparison.costs_table(found, options["cost"][0]),
-        comparison.break_even_table(found, options["cost"][0]),
+        comparison.break_even_table(found, comparison.total_axis(options["cost"])),
     ]
     return [table for table in made if table is not None]
 

@@ -207,6 +207,11 @@ def frontier(points: Sequence[tuple[Point, ...]], axis: str) -> Frontier | None:
     return Frontier(known, said, counted, fraction)
 
 
+def total_axis(axes: Sequence[str]) -> str:
+    """The first of these costs that has a total; CPU seconds, if there is none."""
+    return next((axis for axis in axes if axis != "act_ms"), "cpu_seconds")
+
+
 @dataclass(frozen=True)
 class Payoff:
     """A learned policy against a planner on a task: `episodes` from which on it is no dearer."""
