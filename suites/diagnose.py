@@ -5,25 +5,21 @@ See `--help`.
 
 import io
 import json
-import sys
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.errors import HydraException
 
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from planners.none import NoPlanner
-from suites import usage
 from suites.assembly import stored
-from suites.doctor import check_versions
-from suites.environment import complain, debugging
+from suites.environment import complain
 from suites.errors import UserError
 from suites.evaluate import Agent, Pilot, Stopwatch, episode_seed, evaluate
 from suites.ledger import Meter, allowed_threads
 from suites.look import read_config
+from suites.options import Key, command, read_options
 from suites.progress import Progress
 from suites.records import write_atomic
 from suites.rescore import recorded_returns
@@ -50,61 +46,19 @@ Keys
   ladder: true       # false: prediction only
   mass: 1.3          # of the wrong masses, in the true ones
   friction: 2.0      # of the wrong friction and damping"""
-DEFAULTS: dict[str, Any] = {
-    "episodes": 1,
-    "horizon": 30,
-    "starts": 200,
-    "ladder": True,
-    "mass": 1.3,
-    "friction": 2.0,
+KEYS = {
+    "episodes": Key(int, 1, least=1),
+    "horizon": Key(int, 30, least=1),
+    "starts": Key(int, 200, least=1),
+    "ladder": Key(bool, True),
+    "mass": Key(float, 1.3),
+    "friction": Key(float, 2.0),
 }
 
 
 def main() -> None:
     """The command line. Exit code 0: done; 2: bad input or a failing machine, in one line."""
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    words = sys.argv[1:]
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP)
-        sys.exit(0 if words else 2)
-    try:
-        check_versions()
-        diagnose(Path(words[0]), read_options(words[1:]))
-    except (UserError, HydraException) as error:
-        if debugging():
-            raise
-        complain(f"error: {usage.explain(error)}")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        complain("interrupted: nothing was written")
-        sys.exit(130)
-
-
-def read_options(words: list[str]) -> dict[str, Any]:
-    """The options of the command line.
-
-    Raises:
-      UserError: for what can't be read or makes no sense.
-    """
-    options = dict(DEFAULTS)
-    for word in words:
-        key, _, text = word.partition("=")
-        if key not in DEFAULTS:
-            raise UserError(f"unknown key '{key}': choose one of {', '.join(DEFAULTS)}")
-        default = DEFAULTS[key]
-        try:
-            if isinstance(default, bool):
-                options[key] = {"true": True, "false": False}[text]
-            else:
-                options[key] = type(default)(text)
-                if options[key] <= 0:
-                    raise ValueError
-        except (KeyError, ValueError):
-            wanted = "true or false" if isinstance(default, bool) else "a number above 0"
-            whole = "a whole number of at least 1" if isinstance(default, int) else wanted
-            said = wanted if isinstance(default, bool) else whole
-            raise UserError(f"{key} is '{text}': give {said}") from None
-    return options
+    command(HELP, lambda words: diagnose(Path(words[0]), read_options(words[1:], KEYS)))
 
 
 def diagnose(path: Path, options: dict[str, Any]) -> None:

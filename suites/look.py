@@ -6,10 +6,7 @@ See `--help`.
 """
 
 import json
-import math
-import sys
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +19,9 @@ from yaml import YAMLError
 
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from planners.none import NoPlanner
-from suites import usage
 from suites.assembly import evaluation_points, stored
 from suites.checkpoints import load, states_file
-from suites.doctor import check_versions
-from suites.environment import complain, debugging
+from suites.environment import complain
 from suites.errors import UserError
 from suites.evaluate import Agent, Episode
 from suites.ledger import allowed_threads
@@ -34,6 +29,7 @@ from suites.looking.drawings import Canvas, fan_lines, png
 from suites.looking.replay import Decision, beyond, replay
 from suites.looking.searches import Fan, action_names, search_of
 from suites.looking.stage import stage, trace_fan
+from suites.options import Key, command, read_options
 from suites.records import changes, write_atomic
 from suites.video import write_video
 
@@ -55,79 +51,37 @@ Keys
   first: 0           # of the video's decisions
   last: null         # null: the last one of the episode
   fps: null          # pictures per second; null: as in the simulation, at most 10"""
-DEFAULTS: dict[str, Any] = {
-    "decision": 0,
-    "episode": 0,
-    "video": False,
-    "first": 0,
-    "last": None,
-    "fps": None,
+KEYS = {
+    "decision": Key(int, 0),
+    "episode": Key(int, 0),
+    "video": Key(bool, False),
+    "first": Key(int, 0),
+    "last": Key(int, None),
+    "fps": Key(float, None),
 }
 MOST_FPS = 10.0
 
 
 def main() -> None:
     """The command line. Exit code 0: drawn; 2: bad input or a failing machine, in one line."""
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    words = sys.argv[1:]
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP)
-        return
-    sys.argv[1:] = []  # the words of a run would be looked for in it
-    try:
-        check_versions()
-        print(look(Path(words[0]), read_options(words[1:])))
-    except UserError as error:
-        if debugging():
-            raise
-        complain(f"error: {usage.explain(error)}")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        complain("interrupted: nothing was written")
-        sys.exit(130)
+    command(HELP, lambda words: print(look(Path(words[0]), decisions_of(words[1:]))))
 
 
-def read_options(words: list[str]) -> dict[str, Any]:
+def decisions_of(words: list[str]) -> dict[str, Any]:
     """The options of the command line.
 
     Raises:
       UserError: for what can't be read or makes no sense.
     """
-    options: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals:
-            raise UserError(f"can't read '{word}': write key=value, as in decision=40")
-        if key not in DEFAULTS:
-            raise UserError(f"unknown key '{key}': choose one of {', '.join(DEFAULTS)}")
-        options[key] = _value(key, text)
-    video = options.get("video", False)
-    others = ("decision",) if video else ("first", "last", "fps")
-    wrong = [key for key in others if key in options]
+    options = read_options(words, KEYS)
+    said, video = {word.partition("=")[0] for word in words}, options["video"]
+    wrong = [key for key in (("decision",) if video else ("first", "last", "fps")) if key in said]
     if wrong:
         hint = "first= and last= choose the decisions of a video" if video else "add video=true"
         raise UserError(f"{wrong[0]} means nothing {'with' if video else 'without'} video: {hint}")
-    options = {**DEFAULTS, **options}
     if options["last"] is not None and options["last"] < options["first"]:
         raise UserError(f"last is {options['last']}: give at least first, {options['first']}")
     return options
-
-
-def _value(key: str, text: str) -> Any:
-    if text == "null" and DEFAULTS[key] is None:
-        return None
-    if key == "video":
-        if text not in ("true", "false"):
-            raise UserError(f"video is '{text}': give true or false")
-        return text == "true"
-    try:
-        value = float(text) if key == "fps" else int(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value < math.inf or (key == "fps" and not value):
-        kind = "positive number" if key == "fps" else "whole number of at least 0"
-        raise UserError(f"{key} is '{text}': give a {kind}")
-    return value
 
 
 def look(run: Path, options: dict[str, Any]) -> Path:

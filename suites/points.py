@@ -37,7 +37,9 @@ def _both(name: str) -> Callable[[Rows], Array]:
 
 def _cpu(rows: Rows) -> Array:
     """Without compilation, which does not grow with the work."""
-    train, act = (rows[f"{p}cpu_seconds"] - rows[f"{p}compile_seconds"] for p in ("", "evaluation_"))
+    train, act = (
+        rows[f"{p}cpu_seconds"] - rows[f"{p}compile_seconds"] for p in ("", "evaluation_")
+    )
     return np.maximum(train, 0.0) + np.maximum(act, 0.0)
 
 

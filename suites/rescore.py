@@ -1,19 +1,16 @@
 """Scores a stored agent again: `python -m suites.evaluate <run directory>`."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from suites import usage
 from suites.assembly import stored
-from suites.environment import complain, debugging
 from suites.errors import UserError
 from suites.evaluate import evaluate
 from suites.ledger import Meter, allowed_threads
 from suites.look import read_config
+from suites.options import Key, command, read_options
 from suites.progress import Progress
 
 HELP = """\
@@ -27,35 +24,12 @@ Nothing is written. Exit code 0: what is recorded agrees; 1: it does not; 2: bad
 
 def main() -> None:
     """The command line."""
-    words = sys.argv[1:]
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP)
-        sys.exit(0 if words else 2)
-    try:
-        agrees = rescore(Path(words[0]), count_of(words[1:]))
-    except (UserError, HydraException) as error:
-        if debugging():
-            raise
-        complain(f"error: {usage.explain(error)}")
-        sys.exit(2)
-    sys.exit(0 if agrees else 1)
 
+    def body(words: list[str]) -> int:
+        options = read_options(words[1:], {"episodes": Key(int, None, least=1)})
+        return 0 if rescore(Path(words[0]), options["episodes"]) else 1
 
-def count_of(words: list[str]) -> int | None:
-    """The episodes that are asked for; None where nothing is said.
-
-    Raises:
-      UserError: for anything else.
-    """
-    count = None
-    for word in words:
-        key, _, value = word.partition("=")
-        if key != "episodes":
-            raise UserError(f"unknown option '{word}': there is only episodes=<number>")
-        if not value.isdigit() or not int(value):
-            raise UserError(f"episodes is '{value}': give a whole number of at least 1")
-        count = int(value)
-    return count
+    command(HELP, body)
 
 
 def rescore(path: Path, episodes: int | None) -> bool:

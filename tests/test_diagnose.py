@@ -11,8 +11,9 @@ from test_run import only
 
 from planners.noise import Noise
 from suites import diagnose
-from suites.diagnose import Played, prediction, read_options
+from suites.diagnose import KEYS, Played, prediction
 from suites.errors import UserError
+from suites.options import read_options
 from suites.tasks import registry
 from world_models.held import Held
 from world_models.simulator import Simulator
@@ -143,4 +144,4 @@ def test_a_run_without_a_learned_model(command, tmp_path, monkeypatch, capsys):
 )
 def test_bad_options(word, said):
     with pytest.raises(UserError, match=said):
-        read_options([word])
+        read_options([word], KEYS)

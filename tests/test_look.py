@@ -291,7 +291,7 @@ def test_other_code_is_told(bench, run):
         (["first=1"], "first means nothing without video: add video=true"),
         (["video=true", "first=2", "last=1"], "last is 1: give at least first, 2"),
         (["video=true", "last=99"], "there is no decision 99"),
-        (["video=true", "fps=0"], "fps is '0': give a positive number"),
+        (["video=true", "fps=0"], "fps is '0': give a number above 0"),
     ],
 )
 def test_one_line(bench, run, words, said):
@@ -331,7 +331,7 @@ def test_a_budget_in_seconds_can_not_be_played_again(bench, run):
 def test_help(bench):
     code, out, _ = bench.look("--help")
     assert code == 0
-    for key in look.DEFAULTS:
+    for key in look.KEYS:
         assert f"  {key}: " in out
 
 
