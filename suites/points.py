@@ -112,8 +112,7 @@ def groups(results: Results) -> list[Group]:
     """All groups, by task and method.
 
     A learner's rows are at those steps of training that all its runs on a task have been
-    evaluated at, so that each point has all seeds. Of a run that failed on its way the last
-    evaluation counts from then on.
+    evaluated at, so that each point has all seeds.
     """
     at_all = results.rows["env_steps"]
     members: dict[tuple[str, str], list[int]] = {}
@@ -122,11 +121,10 @@ def groups(results: Results) -> list[Group]:
     found = []
     for (task, method), runs in sorted(members.items()):
         at = [at_all[results.of(i)] for i in runs]
-        sound = [x for i, x in zip(runs, at, strict=True) if results.runs[i].status != "failed"]
-        shared = reduce(np.intersect1d, sound or at)
+        shared = reduce(np.intersect1d, at)
         # For each run the row at each shared step; the last one where a step was told twice.
         picked = [
-            results.first[i] + np.maximum(np.searchsorted(steps, shared, side="right") - 1, 0)
+            results.first[i] + np.searchsorted(steps, shared, side="right") - 1
             for i, steps in zip(runs, at, strict=True)
         ]
         first = results.runs[runs[0]]
