@@ -169,7 +169,8 @@ def load(paths: Iterable[Path]) -> Results:
     rows, lengths = _rows(started)
     there = lengths > 0
     kept = [run for run, any_rows in zip(started, there, strict=True) if any_rows]
-    unfinished = [run for run in ordered if run not in kept] if len(kept) < len(ordered) else []
+    evaluated = {run.path for run in kept}
+    unfinished = [run for run in ordered if run.path not in evaluated]
     if not kept:
         raise UserError("none of these runs has been evaluated yet")
     first = np.concatenate([[0], np.cumsum(lengths[there])]).astype(np.int64)
