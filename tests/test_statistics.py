@@ -434,6 +434,6 @@ def test_other_errors():
             estimate(scores)
     with pytest.raises(ValueError, match="on the same tasks, not on 1 and 2"):
         difference([fine], [fine, fine])
-    for options in ({"resamples": 0}, {"confidence": 1.0}, {"confidence": 0.0}):
+    for resamples, confidence in ((0, 0.95), (10, 1.0), (10, 0.0)):
         with pytest.raises(ValueError, match="resamples must be"):
-            Resampling(**options)
+            Resampling(resamples, confidence)
