@@ -19,7 +19,7 @@ from benchmarks import (
 )
 from benchmarks.study import Study, filled, job, learning_curve
 from suites import usage
-from suites.run import CONF
+from suites.assembly import CONF
 from suites.tasks import registry
 
 
