@@ -89,11 +89,21 @@ def test_methods_are_told_apart_by_what_differs_on_a_task(tmp_path):
     assert {p.family for p in points(found)} == {"mpc-icem", "sac"}
 
 
-def test_a_variants_label_is_its_name(tmp_path):
-    run = write_run(tmp_path, "cheetah-run", SAC, 0, [1.0])
+def label(run, name):
     config = json.loads((run / "manifest.json").read_text())["config"]
-    change(run / "manifest.json", config=config | {"label": "large"})
-    assert load([tmp_path]).methods == ["large"]
+    change(run / "manifest.json", config=config | {"label": name})
+
+
+def test_a_variants_label_is_its_name(tmp_path):
+    label(write_run(tmp_path, "cheetah-run", SAC, 0, [1.0]), "large")
+    write_run(tmp_path, "cheetah-run", SAC, 1, [1.0])  # the same run, made without the sweep
+    assert load([tmp_path]).methods == ["large", "large"]
+
+
+def test_a_label_of_two_methods_names_neither(tmp_path):
+    for method in methods(0, 1)[:2]:
+        label(write_run(tmp_path, "cheetah-run", method, 0, [1.0]), "mpc")
+    assert sorted(load([tmp_path]).methods) == ["mpc-icem budget=1000", "mpc-icem budget=500"]
 
 
 def test_of_two_copies_the_longer_one(tmp_path):
