@@ -164,8 +164,8 @@ def write(results: Results, found: list[Point], made: list[Table], options: dict
         names = sorted({run.task for run in results.runs})
         theirs = published.select(names, options["published"] or ())
         for name, draw in figures.all_of(results, found, theirs, options["cost"]):
-            for kind in kinds:
-                write_atomic(out / f"{name}.{kind}", figures.drawn(draw, kind))
+            for kind, content in figures.files(draw, kinds).items():
+                write_atomic(out / f"{name}.{kind}", content)
     complain(f"written to {out}/")
 
 

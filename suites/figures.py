@@ -49,6 +49,19 @@ _CROSSES: dict[str, Any] = {
     "linestyle": (0, (1, 2)),
     "linewidth": 0.8,
 }
+_STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "plan-or-learn",
+    "svg.fonttype": "none",
+}
 Draw = Callable[[], Figure]
 
 
@@ -66,30 +79,20 @@ def all_of(
         yield "break_even", lambda: break_even(points, total)
 
 
-def drawn(draw: Draw, kind: str) -> bytes:
-    """The content of a file of a figure, the same each time."""
-    with mpl.rc_context(
-        {
-            "font.size": 9,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "grid.alpha": 0.25,
-            "legend.frameon": False,
-            "svg.hashsalt": "plan-or-learn",
-            "figure.dpi": 120,
-            "savefig.dpi": 160,
-            "axes.titlesize": 10,
-            "legend.fontsize": 8,
-            "svg.fonttype": "none",
-        }
-    ):
+def files(draw: Draw, kinds: Sequence[str]) -> dict[str, bytes]:
+    """The content of a figure's file of each kind, the same each time."""
+    contents = {}
+    with mpl.rc_context(_STYLE):
         figure = draw()
-        content = io.BytesIO()
-        undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-        figure.savefig(content, format=kind, metadata=undated)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # else each format would lay it out anew
+        for kind in kinds:
+            content = io.BytesIO()
+            undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+            figure.savefig(content, format=kind, metadata=undated)
+            contents[kind] = content.getvalue()
         plt.close(figure)
-    return content.getvalue()
+    return contents
 
 
 def frontiers(points: list[Point], theirs: list[Published], axis: str) -> Figure:
@@ -234,6 +237,8 @@ def break_even(points: list[Point], axis: str) -> Figure:
         ends = []
         for point in {p.method: p for x in here for p in (x.learner, x.planner)}.values():
             total = point.train[axis].mean() + episodes * point.act[axis].mean()
+            if not total[-1] > 0:  # it has no place where heights are logarithmic
+                continue
             colour, dash = styles[point.family]
             panel.plot(episodes, total, color=colour, linestyle=dash)
             ends.append((float(total[-1]), f"{point.scores.mean():,.0f}", colour))
