@@ -49,7 +49,7 @@ _CROSSES: dict[str, Any] = {
     "linestyle": (0, (1, 2)),
     "linewidth": 0.8,
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
     "legend.fontsize": 8,
