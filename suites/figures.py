@@ -313,7 +313,7 @@ def _marker(point: Point) -> str:
 def _log(panel: Axes, cost: np.ndarray) -> None:
     """A logarithmic axis; with a place for zero, where something costs nothing."""
     positive = cost[cost > 0]
-    if cost.min() == cost.max():
+    if np.ptp(cost) <= 1e-9 * cost.max():
         panel.set_xlim(cost[0] / 2, max(2 * cost[0], 1.0))
         return
     if not len(positive):
