@@ -153,12 +153,11 @@ def kaplan_meier(times: Times, weights: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     Args:
       times: Of n runs.
-      weights: Of runs [..., n], with sum 1.
+      weights: Of runs [..., n]; only their ratios matter.
     """
     at = np.unique(times.steps[times.reached])
-    counts = np.rint(weights * len(times.steps))
-    waiting = counts @ (times.steps[:, None] >= at)
-    arriving = counts @ ((times.steps[:, None] == at) & times.reached[:, None])
+    waiting = weights @ (times.steps[:, None] >= at)
+    arriving = weights @ ((times.steps[:, None] == at) & times.reached[:, None])
     staying = 1 - np.divide(arriving, waiting, out=np.zeros_like(arriving), where=waiting > 0)
     return at, 1 - np.cumprod(staying, axis=-1)
 
