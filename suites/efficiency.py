@@ -133,6 +133,18 @@ class Times:
     steps: np.ndarray
     reached: np.ndarray
 
+    def __post_init__(self):
+        steps = self.steps
+        if steps.ndim != 1 or steps.size == 0 or steps.shape != self.reached.shape:
+            raise ValueError(
+                "give for each run its steps to the threshold, and whether it was reached"
+            )
+        if not (np.isfinite(steps) & (steps >= 0)).all():
+            raise ValueError(
+                "steps to a threshold must be finite and 0 or more; censored runs have"
+                " those of their budget"
+            )
+
 
 def steps_to(curves: Sequence[Curve], threshold: float) -> Times:
     """When each run was first seen at or above a threshold: up to an evaluation interval late."""

@@ -71,7 +71,7 @@ def test_rare_evaluations_of_the_same_progress_make_the_same_area():
     curves = [(often, often**2), (rarely, rarely**2)]
     dense, coarse = areas(curves, 0, 100)
     assert dense == pytest.approx(100**2 / 3, rel=1e-4)
-    assert coarse == pytest.approx(dense, rel=0.04)  # the last score until the next: 35% less
+    assert coarse == pytest.approx(dense, rel=0.04)  # the last score until the next: 34% less
 
 
 def test_a_learning_curve_is_the_estimate_at_each_step():
@@ -269,3 +269,12 @@ def test_two_runs_have_no_interval_and_the_order_of_runs_says_nothing():
         kaplan_meier(turned, even(np.array([5])))[1], kaplan_meier(FIVE, np.full(5, 0.2))[1]
     )
     assert mean_steps(FIVE, 100) == mean_steps(FIVE, 100)
+
+
+def test_what_are_no_times():
+    for steps, reached in (([], []), ([1.0], [True, False]), ([[1.0]], [[True]])):
+        with pytest.raises(ValueError, match="for each run"):
+            Times(np.array(steps), np.array(reached, bool))
+    for step in (math.nan, math.inf, -1.0):
+        with pytest.raises(ValueError, match="those of their budget"):
+            Times(np.array([1.0, step]), np.array([True, False]))
