@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from suites.frontier import best_within, break_even, membership, pareto, staircase
-from suites.statistics import Resampling, iqm, mean
+from suites.statistics import Resampling, even, iqm, mean, pool
 
 
 def searched(cost, score):
@@ -108,16 +108,25 @@ def test_membership_of_many_tasks_of_unequal_size():
 def test_equal_costs_are_equal_in_all_resamples():
     """0.1 on average of any drawn runs is 0.1, whatever the last digit of the sum."""
     rng = np.random.default_rng(2)
-    cost = [np.full(7, 0.1), np.full(7, 0.3)]
-    better, worse = ([rng.normal(shift, 0.1, 7) for _ in cost] for shift in (1, 0))
-    for order in (1, -1):
-        found = membership([cost, cost], [better, worse][::order])
+    cost, same = ([np.full(runs, 0.1), np.full(runs, 0.7)] for runs in (11, 5))
+    assert mean(pool(cost), even(np.array([11, 11]))) != mean(pool(same), even(np.array([5, 5])))
+    for order in (1, -1):  # whichever of the two has the greater sum
+        many, few = (rng.normal(order * side, 0.1, (2, runs)) for side, runs in ((1, 11), (-1, 5)))
+        found = membership([cost, same], [list(many), list(few)])
         np.testing.assert_array_equal(found.on, [True, False][::order])
         np.testing.assert_array_equal(found.fraction, [1, 0][::order])
-    dear = [row * 2 for row in cost]
-    alike = [np.full(7, 0.7), np.full(7, 0.2)]  # so are equal scores
-    np.testing.assert_array_equal(membership([cost, dear], [alike, alike]).fraction, [1, 0])
-    np.testing.assert_array_equal(membership([cost, cost], [alike, alike]).fraction, [1, 1])
+    dear = [row * 2 for row in cost]  # equal scores are equal, too
+    np.testing.assert_array_equal(membership([same, dear], [same, cost]).fraction, [1, 0])
+    found = membership([cost, same], [cost, same])
+    np.testing.assert_array_equal(found.on, [True, True])
+    np.testing.assert_array_equal(found.fraction, [1, 1])
+
+
+def test_methods_are_drawn_independently():
+    """Two that are alike are each ahead half of the time; drawn together they always tie."""
+    row = [np.random.default_rng(5).random(12)]
+    found = membership([[np.ones(12)]] * 2, [row, row], mean)
+    assert found.fraction == pytest.approx([0.5, 0.5], abs=0.06)
 
 
 def test_membership_needs_three_seeds_and_a_cost_for_each():
