@@ -17,6 +17,7 @@ from benchmarks import (
     learning,
     rollout,
     search,
+    sweep,
     world_models,
 )
 from benchmarks.study import Study, filled, job, learning_curve
@@ -56,6 +57,17 @@ def test_search(tmp_path, capsys):
     assert all(row["us"] > 0 for row in report["rows"])
     assert ("us, mctx" in report["rows"][0]) == (report["left_out"] is None)
     assert report["rows"][0]["line"] in capsys.readouterr().out
+
+
+def test_sweep(tmp_path, capsys):
+    path = tmp_path / "sweep.json"
+    sweep.main(["--quick", "--json", str(path)])
+    report = json.loads(path.read_text())
+    assert report["sweep"]["runs"] == 2
+    assert report["sweep"]["ratio"] > 0
+    (row,) = report["records"]
+    assert 0 < row["records, s"] < row["CPU, s"]
+    assert row["line"] in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("benchmark", [world_models, inference])

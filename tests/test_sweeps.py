@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from commandline import CommandLine
+from sweeping import TOY, folders, gone, holder, start, starts, wait_until
 
 from suites.command import composing, from_command_line, from_words
 from suites.errors import InUseError, UserError
@@ -20,7 +21,6 @@ from suites.sweeps.engine import Job, Sweep
 from suites.sweeps.grid import expand
 from suites.sweeps.work import Order, Outcome
 
-TOY = ("task=toy-chain", "agent=random")
 LONG = ("task=pendulum", "agent=random", "evaluation.episodes=2000")  # for minutes
 
 
@@ -114,7 +114,7 @@ def test_the_sweep_knows_where_its_runs_lie(words, monkeypatch):
         (("seed=0", "seed=1"), "seed is given twice"),
         (("seed={",), "can't read 'seed={'"),
         (("+sweep=nope",), "unknown sweep 'nope': choose one of "),
-        (("+sweep=planners", "label=icm"), "has no variant 'icm': choose label= among icem-500"),
+        (("+sweep=planners", "label=icm"), "has no variant 'icm': choose label= among icem-1000"),
         (("launcher=condor",), "unknown launcher 'condor': choose one of local, ray, slurm"),
         (("sweep.worker=2",), "unknown key 'sweep.worker'; nearest: sweep.workers"),
         (("launcher.adress=a",), "unknown key 'launcher.adress'; nearest: launcher.address"),
@@ -156,6 +156,7 @@ class Scripted:
     def __init__(self, outcomes: dict[int, list[Any]], most: int = 2):
         self.outcomes, self.most = outcomes, most
         self.at_work, self.started, self.stopped = 0, [], 0
+        self.runs: dict[str, Path] = {}
 
     def slots(self, threads: int) -> int:
         return self.most // threads
@@ -172,7 +173,7 @@ class Scripted:
                 outcome = launcher.outcomes[seed].pop(0)
                 launcher.at_work -= outcome is not None
                 if outcome and outcome.code == 0:
-                    leave_summary(Path(order.log).parents[3] / "x" / f"seed{seed}")
+                    leave_summary(launcher.runs[order.command[-1]])
                 return outcome
 
             def stop(self):
@@ -181,9 +182,9 @@ class Scripted:
         return Handle()
 
 
-def leave_summary(path: Path) -> None:
+def leave_summary(path: Path, seconds: float = 4.0) -> None:
     path.mkdir(parents=True)
-    ledger = dict.fromkeys(("wall_seconds", "evaluation_wall_seconds"), 2.0)
+    ledger = dict.fromkeys(("wall_seconds", "evaluation_wall_seconds"), seconds / 2)
     ledger |= dict.fromkeys(("cpu_seconds", "evaluation_cpu_seconds"), 1.0)
     (path / "summary.json").write_text(json.dumps({"score": 1.0, "ledger": ledger}))
 
@@ -199,6 +200,7 @@ def scripted(tmp_path, outcomes: dict[int, list[Any]], retries: int = 1):
         for k in outcomes
     ]
     launcher, ignore = Scripted(outcomes), lambda *_: None
+    launcher.runs = {job.words[-1]: job.path for job in jobs}
     folder = tmp_path / "sweeps" / "one"
     return Sweep(folder, jobs, [], [], launcher, None, retries, None, ignore, ignore), launcher
 
@@ -271,21 +273,28 @@ def test_time_left(tmp_path):
     done, running, *_ = sweep.jobs
     assert sweep.left() == (0.0, 5)  # nothing is known
     done.state, done.seconds = "done", 10.0
+    sweep.known[done.path.parent] = [10.0]
     running.state = "running"
     now = time.monotonic()
     running.began, running.first, running.share = now - 8, (now - 4.0, 0.1), 0.5
     seconds, unknown = sweep.left()
     assert unknown == 0
-    assert seconds == pytest.approx((5 + 30) / 2, abs=0.1)  # by its speed; as the one that is done
+    # By its speed; and as the mean of the one that is done and of what this one will have taken.
+    assert seconds == pytest.approx((5 + 3 * (10 + 13) / 2) / 2, abs=0.1)
 
 
-def folders(tmp_path: Path) -> list[Path]:
-    """Run directories that are done."""
-    return sorted(path.parent for path in tmp_path.glob("**/summary.json"))
-
-
-def starts(path: Path) -> int:
-    return len(json.loads((path / "manifest.json").read_text())["starts"])
+def test_low_seeds_and_long_runs_come_first(tmp_path):
+    sweep, launcher = scripted(tmp_path, {k: [GOOD] for k in range(4)})
+    for job, (seed, place) in zip(
+        sweep.jobs, [(1, "a"), (1, "b"), (0, "a"), (0, "b")], strict=True
+    ):
+        job.seed, job.path = seed, tmp_path / place / job.path.name
+    sweep.launcher.most = 1  # type: ignore
+    leave_summary(tmp_path / "b" / "seed7", seconds=9.0)
+    leave_summary(tmp_path / "a" / "seed7", seconds=5.0)
+    launcher.runs = {f"seed={k}": job.path for k, job in enumerate(sweep.jobs)}
+    sweep.run()
+    assert launcher.started == [3, 2, 1, 0]
 
 
 def test_a_sweep_and_the_same_again(command, tmp_path):
@@ -320,40 +329,6 @@ def test_no_physics_and_no_torch_in_the_parent(tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert "0 of 2 runs are done" in done.stdout
     assert done.stdout.splitlines()[-1] == "set()"
-
-
-def start(tmp_path: Path, *words: str, **options) -> subprocess.Popen:
-    """A sweep in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "suites.run", "-m", f"runs_dir={tmp_path}", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def holder(tmp_path: Path, seed: int) -> int:
-    """The process that makes a run, once it is there."""
-    while True:
-        for config in tmp_path.glob(f"*/*/*/seed{seed}/config.yaml"):
-            return int((config.parent / "lock").read_text())
-        time.sleep(0.01)
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended, be it as a zombie that nobody waits for."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_killed_run_is_made_again(tmp_path):
@@ -400,17 +375,16 @@ def test_failures_and_time_limits_do_not_stop_the_others(tmp_path):
     runs = tmp_path / "runs"
     process = start(
         runs,
-        *("--config-dir", str(tmp_path), "task=pole,pendulum", "agent=random", "seed=0,1"),
+        *("--config-dir", str(tmp_path), "task=pole,toy-chain", "agent=random"),
         *("sweep.workers=1", "sweep.retries=0"),
         env={**os.environ, "PYTHONPATH": path},
     )
     out, err = process.communicate()
     assert process.returncode == 1
-    assert "2 of 4 runs are done" in out
-    told = [line for line in err.splitlines() if line.startswith("failed: ")]
-    assert len(told) == 2
-    assert "failed: pole random seed0: pole: reward is nan at control step 1" in told[0]
-    log = told[0].rpartition("; ")[2]
+    assert "1 of 2 runs are done" in out
+    (told,) = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert "failed: pole random seed0: pole: reward is nan at control step 1" in told
+    log = told.rpartition("; ")[2]
     assert "reward is nan" in Path(log).read_text()
 
 

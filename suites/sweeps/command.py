@@ -45,7 +45,10 @@ def main(words: list[str]) -> int:
     jobs = make_jobs(expand(overrides, folders), folder)
     own = ["--config-dir", folder] if folder else []
     if plan_cost:
-        raise UserError("--plan-cost is not there yet")
+        from suites.sweeps.cost import plan
+
+        print(plan(jobs, own, chosen.sweep.workers))
+        return 0
     from suites.sweeps.display import Display
 
     place = _place(overrides, jobs)
@@ -55,7 +58,7 @@ def main(words: list[str]) -> int:
             jobs=jobs,
             command=words,
             flags=own,
-            launcher=instantiate(chosen.launcher, folder=place),
+            launcher=instantiate(chosen.launcher, _partial_=True)(folder=place),
             workers=chosen.sweep.workers,
             retries=chosen.sweep.retries,
             timeout=chosen.sweep.timeout,
@@ -133,7 +136,7 @@ def _settings(words: list[str]) -> Any:
 
 
 def make_jobs(runs: list[list[str]], folder: str | None) -> list[Job]:
-    """The runs of a sweep, composed and checked, each once, the lower seeds first.
+    """The runs of a sweep, composed and checked, each once.
 
     Raises:
       UserError: for a run that makes no sense.
@@ -161,7 +164,7 @@ def make_jobs(runs: list[list[str]], folder: str | None) -> list[Job]:
             jobs.setdefault(composed.path, job)
     if twice := len(runs) - len(jobs):
         complain(f"{twice} of {len(runs)} runs are the same as others: each is made once")
-    return sorted(jobs.values(), key=lambda job: job.seed)
+    return list(jobs.values())
 
 
 def _place(overrides: list[str], jobs: list[Job]) -> Path:

@@ -76,7 +76,7 @@ def _table(sweep: Sweep, now: float) -> Group:
     counts = Counter(job.state for job in sweep.jobs)
     methods = Table(box=None, pad_edge=False, header_style="bold")
     methods.add_column("method")
-    for name in ("done", "running", "waiting", "failed", "CPU-hours"):
+    for name in ("done", "running", "waiting", "failed", "CPU"):
         methods.add_column(name, justify="right")
     grouped: dict[str, list[Job]] = {}
     for job in sweep.jobs:
@@ -102,7 +102,7 @@ def _table(sweep: Sweep, now: float) -> Group:
     lines = [f"failed: {job.name}: {job.reason}" for job in failed[-_FAILED:]]
     told = (
         f"{counts['done']} of {len(sweep.jobs)} done, {_left(sweep)}; "
-        f"{sweep.spent() / 3600:.2f} CPU-hours so far, "
+        f"{duration(sweep.spent())} of CPU so far, "
         f"{duration(sweep.clock())} on the clock"
     )
     return Group(methods, Text(), running, *map(Text, lines), Text(told, style="bold"))
@@ -111,4 +111,4 @@ def _table(sweep: Sweep, now: float) -> Group:
 def _count(table: Table, name: str, jobs: list[Job]) -> None:
     counts = Counter(job.state for job in jobs)
     cells = [str(counts[state] or "") for state in ("done", "running", "waiting", "failed")]
-    table.add_row(name, *cells, f"{sum(job.spent for job in jobs) / 3600:.2f}")
+    table.add_row(name, *cells, duration(sum(job.spent for job in jobs)))

@@ -1,12 +1,12 @@
 """A sweep at work: which run is started when, what becomes of it, and what is left to do."""
 
 import json
+import math
 import os
 import shlex
 import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,7 +154,7 @@ class Sweep:
                 self._write_state(last=True)
 
     def _make(self, handles: dict[Job, Handle]) -> None:
-        waiting = deque(job for job in self.jobs if job.state == "waiting")
+        waiting = [job for job in self.jobs if job.state == "waiting"]
         while waiting or handles:
             self._start(waiting, handles)
             for job, handle in list(handles.items()):
@@ -186,13 +186,10 @@ class Sweep:
             if not job.force and (summary := job.summary()):
                 job.finish(summary)
 
-    def _start(self, waiting: deque[Job], handles: dict[Job, Handle]) -> None:
+    def _start(self, waiting: list[Job], handles: dict[Job, Handle]) -> None:
         now, room = time.monotonic(), self.room()
-        for job in list(waiting):
-            if len(handles) >= room:
-                return
-            if job.not_before > now:
-                continue
+        while len(handles) < room and (ready := [job for job in waiting if job.not_before <= now]):
+            job = min(ready, key=self._turn)
             waiting.remove(job)
             if not job.force and (summary := job.summary()):  # by another process, meanwhile
                 job.finish(summary)
@@ -209,7 +206,14 @@ class Sweep:
             handles[job] = self.launcher.start(order)
             self._tell(job, "running")
 
-    def _settle(self, job: Job, outcome: Outcome, waiting: deque[Job]) -> None:
+    def _turn(self, job: Job) -> tuple[int, float]:
+        """Low seeds first, so that all methods soon have one; and long runs, so that none is late
+        to begin. What nothing is known of may be long.
+        """
+        found = self.known.get(job.path.parent)
+        return job.seed, -sum(found) / len(found) if found else -math.inf
+
+    def _settle(self, job: Job, outcome: Outcome, waiting: list[Job]) -> None:
         """What a run that ended means."""
         job.spent += outcome.cpu_seconds
         if outcome.code == 0 and (summary := job.summary()):
@@ -224,7 +228,7 @@ class Sweep:
         elif outcome.final or job.attempts > self.retries:
             self._tell(job, "failed", outcome.reason or "it left no summary.json")
         else:
-            waiting.appendleft(job)  # it goes on from its checkpoint
+            waiting.append(job)  # it goes on from its checkpoint
             self._tell(job, "waiting", f"once more: {outcome.reason}")
 
     def _tell(self, job: Job, state: str, reason: str = "") -> None:
@@ -247,25 +251,28 @@ class Sweep:
     def left(self) -> tuple[float, int]:
         """Seconds until all is done, and of how many runs that is not known.
 
-        A run at work goes on at its own speed; where that is not known, and for a run that waits,
-        it is the mean of like runs: the same settings with another seed, or else the same method.
+        A run at work goes on at its own speed. Where that is not known, and for a run that waits,
+        it is the mean of like runs, done or at work: of the same settings with another seed, or
+        else of the same method.
         """
-        now, methods = time.monotonic(), {}
+        now = time.monotonic()
+        needs = {job: job.left(now) for job in self.jobs if job.state == "running"}
+        like: dict[Any, list[float]] = {path: list(found) for path, found in self.known.items()}
         for job in self.jobs:
             if job.state == "done":
-                methods.setdefault(job.method, []).append(job.seconds)
-        needs, unknown = [], 0
+                like.setdefault(job.method, []).append(job.seconds)
+            elif (need := needs.get(job)) is not None:
+                for key in (job.path.parent, job.method):
+                    like.setdefault(key, []).append(now - job.began + need)
         for job in self.jobs:
-            if job.state not in ("waiting", "running"):
-                continue
-            like = self.known.get(job.path.parent) or methods.get(job.method)
-            whole = sum(like) / len(like) if like else None
-            need = job.left(now) if job.state == "running" else None
-            if need is None and whole is not None:
-                need = max(whole - (now - job.began if job.state == "running" else 0.0), 0.0)
-            unknown += need is None
-            needs.append(need or 0.0)
-        return max([sum(needs) / max(self.room(), 1), *needs]), unknown
+            found = like.get(job.path.parent) or like.get(job.method)
+            if job.state in ("waiting", "running") and needs.get(job) is None and found:
+                already = now - job.began if job.state == "running" else 0.0
+                needs[job] = max(sum(found) / len(found) - already, 0.0)
+        unfinished = sum(job.state in ("waiting", "running") for job in self.jobs)
+        known = [need for need in needs.values() if need is not None]
+        longest = max(known, default=0.0)
+        return max(sum(known) / max(self.room(), 1), longest), unfinished - len(known)
 
     def clock(self) -> float:
         """Seconds since it began."""

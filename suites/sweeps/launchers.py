@@ -7,6 +7,7 @@ whether, is the sweep's to decide, for all launchers alike.
 import logging
 import math
 import os
+import socket
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -70,6 +71,7 @@ class Ray:
                 "launcher=ray needs Ray, which is not installed: pip install 'plan-or-learn[ray]'"
             ) from None
         self._ray = ray
+        _knock(address)
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         try:
@@ -90,8 +92,21 @@ class Ray:
     def start(self, order: Order) -> Handle:
         """Give it to the cluster."""
         ray = self._ray
-        remote = ray.remote(num_cpus=order.threads, max_retries=0, max_calls=1)(perform)
+        remote = ray.remote(num_cpus=order.threads, max_retries=0)(perform)
         return _RayHandle(ray, remote.remote(order))
+
+
+def _knock(address: str) -> None:
+    """See at once what Ray would find out after minutes."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
+    if not host or not port.isdigit():
+        raise UserError(f"launcher.address is '{address}': give auto or ip:port")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError):
+        raise UserError(f"launcher.address={address}: nothing answers there") from None
 
 
 class _RayHandle:
