@@ -111,7 +111,9 @@ def gather(paths: list[Path], options: dict[str, Any]) -> Results:
         ended = [run.status == "done" for run in results.runs]
         away = [run for run, there in zip(results.runs, ended, strict=True) if not there]
         if not any(ended):
-            raise UserError("none of these runs is done yet: unfinished=true takes them as they are")
+            raise UserError(
+                "none of these runs is done yet: unfinished=true takes them as they are"
+            )
         for run in [*away, *results.unfinished]:
             complain(f"left out {run.path}: {run.status}{f', {run.reason}' if run.reason else ''}")
         results = replace(results.keep(ended), unfinished=[*away, *results.unfinished])

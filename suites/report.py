@@ -24,13 +24,16 @@ each other. Runs that were not scored alike are refused, unless `mix=` says what
 
 Keys
   out: report.html    # the file
+  title: null         # what stands over it
   tasks: null         # some of them, with commas between; null: all
   methods: null       # some of them, or how their names begin
   only: null          # runs with these settings alone, as in only=task.sticky=0.25
   mix: null           # what may differ: {", ".join(compare.MIXED)}
   unfinished: false   # also runs that are not done: then curves end where the shortest does"""
 _SHARED = ("tasks", "methods", "only", "mix", "unfinished")
-KEYS = {"out": Key(str, "report.html")} | {name: compare.KEYS[name] for name in _SHARED}
+KEYS = {"out": Key(str, "report.html"), "title": Key(str, None)} | {
+    name: compare.KEYS[name] for name in _SHARED
+}
 PAGE = Path(__file__).parent / "reporting"
 STYLE, SCRIPT, DATA = "/* style */", "/* script */", "/* data */"
 SCRIPTS = ("numbers.js", "plot.js", "frontier.js", "curves.js", "tables.js", "report.js")
@@ -74,8 +77,8 @@ def page(paths: list[Path], options: dict[str, Any], place: Path) -> str:
     for warning in caught:
         warnings.warn(str(warning.message), stacklevel=1)
     left_out = [str(warning.message) for warning in caught]
-    title = ", ".join(str(path) for path in paths)
-    data = collect(results, left_out, place, title)
+    told = {"title": options["title"], "paths": [str(path) for path in paths]}
+    data = told | collect(results, left_out, place)
     parts = {
         STYLE: (PAGE / "report.css").read_text(),
         SCRIPT: "\n".join((PAGE / name).read_text() for name in SCRIPTS),

@@ -27,7 +27,7 @@ function drawCurves(host, { view, name, log, seeds, shown, style, open, onFamily
     const middle = at(told.map((of) => of.value));
     g.append(el("path", { class: "line mean", d: path(middle), style: look.line }));
     const [px, py] = middle.at(-1);
-    const known = knows(series.method);
+    const known = series.knows;
     g.append(el("path", { class: "under", ...mark(known, 5, px, py) }));
     g.append(el("path", { class: "mark on", style: look.mark, ...mark(known, 5, px, py) }));
     inner.append(g);

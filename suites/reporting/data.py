@@ -27,21 +27,19 @@ TOGETHER = 8  # sets of tasks, at most, that are offered to be looked at togethe
 _OF_RUN = ("seed", "task", "runs_dir", "experiment")  # what differs between a method's runs
 
 
-def collect(results: Results, left_out: Sequence[str], place: Path, title: str) -> dict[str, Any]:
-    """All that a report tells.
+def collect(results: Results, left_out: Sequence[str], place: Path) -> dict[str, Any]:
+    """All that a report tells of runs.
 
     Arguments:
       results: The runs.
       left_out: What was left out while reading, a line each.
       place: The folder of the report, which links are relative to.
-      title: Says what the runs are.
     """
     found = groups(results)
     tasks = sorted({group.task for group in found})
     names = sorted({group.method for group in found})
     sets = together(found)
     return {
-        "title": title,
         "axes": {name: axis.title for name, axis in AXES.items()},
         "tasks": tasks,
         "sets": [[tasks.index(task) for task in of] for of in sets],
@@ -145,7 +143,6 @@ def _methods(results: Results, found: Sequence[Group], names: list[str]) -> dict
         "methods": {
             "name": names,
             "family": [of[name].family for name in names],
-            "privileges": [of[name].privileges for name in names],
             "parts": [_parts(run) for run in runs],
             "settings": own,
             "telling": [_telling(run, runs) for run in runs],
@@ -157,7 +154,7 @@ def _settings(run: RunInfo) -> dict[str, str]:
     return {
         key: "null" if value is None else str(value)
         for key, value in run.settings.items()
-        if key.partition(".")[0] not in _OF_RUN or key.startswith("task.") and key != "task.name"
+        if key.partition(".")[0] not in _OF_RUN or (key.startswith("task.") and key != "task.name")
     }
 
 
@@ -165,7 +162,9 @@ def _parts(run: RunInfo) -> list[str]:
     """What plans, what it plans in, and what learns; without what is not there."""
     kinds = {"planner": run.plans, "world_model": run.plans or run.models, "learner": run.learns}
     said = [str(run.settings.get(f"{k}._target_")).split(".")[1:] for k in kinds]
-    return [of[0] if there and of else "none" for of, there in zip(said, kinds.values(), strict=True)]
+    return [
+        of[0] if there and of else "none" for of, there in zip(said, kinds.values(), strict=True)
+    ]
 
 
 def _telling(run: RunInfo, runs: Iterable[RunInfo]) -> list[str]:
@@ -195,13 +194,12 @@ def _groups(
     return {
         "task": [tasks.index(group.task) for group in found],
         "method": [names.index(group.method) for group in found],
+        "privileges": [group.privileges for group in found],
         "seeds": [[results.runs[i].seed for i in group.runs] for group in found],
         "steps": [group.steps.tolist() for group in found],
         "score": [packed(score[group.rows], 6) for group in found],
         "normalised": [packed(normalised[group.rows], 6) for group in found],
-        "costs": {
-            name: [packed(x[group.rows], 4) for group in found] for name, x in costs.items()
-        },
+        "costs": {name: [packed(x[group.rows], 4) for group in found] for name, x in costs.items()},
         "episode": {
             name: [packed(x[group.rows].mean(axis=1, keepdims=True), 3) for group in found]
             for name, x in acting.items()

@@ -45,7 +45,7 @@ function drawFrontier(host, { view, axis, name, log, bars, points, style, open, 
     for (const point of of) {
       const [px, py] = place(point), important = main.includes(point);
       if (!important && !detailed) continue;
-      const known = knows(point.series.method), few = point.strata.least < ENOUGH;
+      const known = point.series.knows, few = point.strata.least < ENOUGH;
       if (important && point.bar?.low != null) {
         const ends = [[px, y.at(point.bar.low)], [px, y.at(point.bar.high)]];
         g.append(el("path", { class: "bar", d: path(ends), style: look.line }));

@@ -18,7 +18,6 @@ function unpacked(packed, rows, seeds) {
 const METHODS = DATA.methods.name.map((name, i) => ({
   name,
   family: DATA.methods.family[i],
-  privileges: DATA.methods.privileges[i],
   parts: DATA.methods.parts[i],
   settings: DATA.methods.settings[i],
   telling: DATA.methods.telling[i],
@@ -31,6 +30,7 @@ const GROUPS = DATA.groups.task.map((task, i) => {
     (lazy[name] ??= unpacked(packed, steps.length, n));
   return {
     index: i, task, steps, seeds, method: METHODS[of.method[i]], failed: of.failed[i],
+    privileges: of.privileges[i],
     score: () => column("score", of.score[i]),
     normalised: () => column("normalised", of.normalised[i]),
     cost: (axis) => column(`cost ${axis}`, of.costs[axis][i]),
@@ -197,7 +197,7 @@ function seriesOf(view) {
     const rows = groups.map((group) => new Map(group.steps.map((step, row) => [step, row])));
     const steps = groups[0].steps.filter((step) => rows.every((of) => of.has(step)));
     const at = steps.map((step) => strata(groups, rows.map((of) => of.get(step))));
-    return { method, groups, steps, at, trains: steps.at(-1) > 0 };
+    return { method, groups, steps, at, trains: steps.at(-1) > 0, knows: knows(groups) };
   }).filter((series) => series?.steps.length);
   return view.series;
 }

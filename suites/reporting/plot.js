@@ -37,7 +37,11 @@ const SHAPE_NAMES = {
   clairvoyant: "hexagon", "simulator, clairvoyant": "diamond", "clairvoyant, RAM": "octagon",
   "simulator, clairvoyant, RAM": "pentagon",
 };
-const knows = (method) => method.privileges.join(", ");
+// What the runs of these groups know that an agent in the real task would not.
+const knows = (groups) => {
+  const known = new Set(groups.flatMap((group) => group.privileges));
+  return ["simulator", "clairvoyant", "RAM"].filter((name) => known.has(name)).join(", ");
+};
 const mark = (known, r, x, y) => ({ d: (SHAPES[known] ?? SHAPES[""])(r), transform: `translate(${x} ${y})` });
 
 // ---- scales and ticks ----
@@ -95,7 +99,7 @@ function frame(host, { xs, ys, log, xTitle, yTitle, label }) {
   });
   const x = scale(xs, box.left, box.right, log), y = scale(ys, box.bottom, box.top, false);
   const grid = el("g", { class: "grid" }), words = el("g", { class: "axis" });
-  const across = ticks(x, width < 560 ? 62 : 80), up = ticks(y, 44);
+  const across = ticks(x, width < 560 ? (log ? 48 : 62) : 80), up = ticks(y, 44);
   for (const value of up.major) {
     const at = y.at(value);
     grid.append(el("line", { x1: box.left, x2: box.right, y1: at, y2: at }));
@@ -135,7 +139,7 @@ function placeLabels(group, wanted, taken, box) {
   const boxes = [...taken];
   const hits = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
   for (const { x, y, text, style } of wanted) {
-    const w = 6.3 * text.length + 4, h = 15;
+    const w = 7.3 * text.length + 4, h = 15;
     const places = [
       [x + 10, y - 16], [x - w - 10, y - 16], [x + 10, y + 3], [x - w - 10, y + 3],
       [x - w / 2, y - 25], [x - w / 2, y + 12],

@@ -100,11 +100,10 @@ function tellPoint(of, series, k, name, point) {
     if (!Number.isFinite(all)) continue;
     const episode = groups.map((group) => group.episode(axis)?.[here.at[groups.indexOf(group)]]);
     const one = episode.every((x) => x !== undefined) ? episode.reduce((a, b) => a + b, 0) / episode.length : null;
-    const part = one !== null && series.trains ? ` (${short(one)} an episode)` : "";
+    const part = one !== null && series.trains && all > 0 ? ` (${short(one)} an episode)` : "";
     add(COST_HEADS[axis], short(all) + part);
   }
-  const knowing = knows(method);
-  if (knowing) add("knows", knowing);
+  if (series.knows) add("knows", series.knows);
   for (const key of method.telling) add(key.replace(/^(planner|learner|world_model)\./, ""), settingsOf(method)[key] ?? "–");
   const few = here.least < ENOUGH ? ", too few for an interval" : "";
   const trained = series.trains ? `, after ${short(steps[k])} steps` : "";
@@ -141,16 +140,22 @@ const stale = new Set();
 function drawStale() {
   document.body.dataset.drawn = "";
   if (stale.has("frontier")) drawFrontierSection(false);
-  document.body.dataset.drawn = "frontier";
+  drawn("frontier");
   later(() => {
     if (stale.has("frontier")) drawFrontierSection(true);
     stale.delete("frontier");
     later(() => {
       if (stale.has("curves")) drawCurvesSection();
       stale.delete("curves");
-      document.body.dataset.drawn = "all";
+      drawn("all");
     });
   });
+}
+
+// For whoever waits or measures: what is drawn, and since when.
+function drawn(what) {
+  document.body.dataset.drawn = what;
+  performance.mark(`drawn ${what}`);
 }
 
 function drawFrontierSection(surely) {
@@ -211,22 +216,22 @@ function drawLegend() {
   const entries = FAMILIES.flatMap((family) => {
     const of = here.filter((series) => series.method.family === family);
     if (!of.length) return [];
-    const { method } = of[0], look = style(method), on = shown(method);
+    const [{ method, knows: known }] = of, look = style(method), on = shown(method);
     const toggle = () => set({ hide: on ? [...state.hide, family] : state.hide.filter((name) => name !== family) });
     const swatch = el("svg", { viewBox: "0 0 40 18", width: 40, height: 18, "aria-hidden": "true" },
       el("path", { class: "line", d: "M2 9L38 9", style: look.line }),
-      el("path", { class: "mark on", style: look.mark, ...mark(knows(method), 5.5, 20, 9) }));
+      el("path", { class: "mark on", style: look.mark, ...mark(known, 5.5, 20, 9) }));
     const many = of.length > 1 ? ` × ${of.length}` : "";
-    const known = knows(method) ? el("small", {}, `knows ${knows(method)}`) : null;
+    const words = [family + many, ...(known ? [" ", el("small", {}, `knows ${known}`)] : [])];
     return [el("button", {
       type: "button", class: "entry", "aria-pressed": String(on), "data-entry": family, onclick: toggle,
       onpointerenter: () => on && light(family), onpointerleave: () => light(null),
       onfocus: () => on && light(family), onblur: () => light(null),
-    }, swatch, el("span", {}, family + many, known ? " " : "", known ?? ""))];
+    }, swatch, el("span", {}, ...words))];
   });
   $("legend").replaceChildren(...entries);
   if (focus) entries.find((entry) => entry.dataset.entry === focus)?.focus();
-  const kinds = [...new Set(here.map((series) => knows(series.method)))].sort();
+  const kinds = [...new Set(here.map((series) => series.knows))].sort();
   $("shapes").replaceChildren(...kinds.map((known) => el("p", {},
     el("svg", { viewBox: "0 0 18 18", width: 18, height: 18, "aria-hidden": "true" },
       el("path", { class: "shape", ...mark(known, 5.5, 9, 9) })),
@@ -260,7 +265,8 @@ function drawDetails() {
   if (!method) return void (dialog.open && dialog.close());
   const all = settingsOf(method), [planner, model, learner] = method.parts;
   const settings = (keys) => plainTable(["setting", "value"], keys.map((key) => [key, all[key] ?? "–"]));
-  const known = method.privileges.map((name) => el("li", {}, `${name}: ${PRIVILEGES[name] ?? ""}`));
+  const groups = GROUPS.filter((group) => group.method === method);
+  const known = [...new Set(groups.flatMap((group) => group.privileges))].map((name) => el("li", {}, `${name}: ${PRIVILEGES[name] ?? ""}`));
   dialog.replaceChildren(
     el("button", { type: "button", class: "close", "aria-label": "close", onclick: () => dialog.close() }, "×"),
     el("h2", { id: "details-title" }, method.name),
@@ -301,9 +307,11 @@ function syncControls() {
 
 function begin() {
   const methods = new Set(METHODS.map((method) => method.family)).size, plural = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
-  $("title").textContent = DATA.title;
+  $("title").textContent = DATA.title ?? "Plan or Learn";
+  document.title = `${$("title").textContent}: report`;
+  $("suite").hidden = !DATA.title;
   $("summary").textContent = [
-    plural(DATA.runs.group.length, "run"), plural(methods, "method"), plural(DATA.tasks.length, "task"),
+    `${plural(DATA.runs.group.length, "run")} of ${DATA.paths.join(" and ")}`, plural(methods, "method"), plural(DATA.tasks.length, "task"),
   ].join(", ") + (DATA.left_out.task.length ? `; ${plural(DATA.left_out.task.length, "run")} left out` : "");
   const option = ({ key, name, tasks, together }) => el("option", { value: key },
     together ? `${name} (${tasks.length < 4 ? `${tasks.map((t) => DATA.tasks[t]).join(", ")}; ` : ""}${DATA.together.set.filter((s) => `together-${s}` === key).length} methods)` : name);
@@ -320,7 +328,7 @@ function begin() {
   $("all").onclick = () => set({ hide: [] });
   $("none").onclick = () => set({ hide: FAMILIES });
   $("unprivileged").onclick = () => set({
-    hide: FAMILIES.filter((family) => METHODS.some((m) => m.family === family && m.privileges.length)),
+    hide: FAMILIES.filter((family) => seriesOf(view()).some((of) => of.method.family === family && of.knows)),
   });
   $("details").addEventListener("close", () => state.method && set({ method: "" }));
   fixed("videos", DATA.runs.videos.some((of) => of.length), videosTable);

@@ -7,7 +7,7 @@ function tableRows() {
     const costs = Object.fromEntries(AXES.map((axis) => [axis, meanCost(of, axis)]));
     return {
       method: group.method, task: DATA.tasks[group.task], n: group.seeds.length, iqm: group.iqm,
-      normalised: group.iqmNormalised, costs, failed: group.failed,
+      normalised: group.iqmNormalised, costs, failed: group.failed, knows: knows([group]),
     };
   });
   const { set, method, groups, iqm_normalised } = DATA.together;
@@ -21,19 +21,20 @@ function tableRows() {
       normalised: interval(iqm_normalised, i),
       costs: Object.fromEntries(AXES.map((axis) => [axis, meanCost(all, axis)])),
       failed: of.reduce((sum, group) => sum + group.failed, 0),
+      knows: knows(of),
     });
   });
   return rows;
 }
 
 const COST_HEADS = {
-  env_steps: "real steps", sim_steps: "simulated steps", model_steps: "model steps",
+  env_steps: "real steps", sim_steps: "sim steps", model_steps: "model steps",
   cpu_seconds: "CPU s", flops: "FLOPs", joules: "joules", act_ms: "ms / decision",
 };
 // A column: its key, its head, what it sorts by, and what it shows.
 const COLUMNS = [
   { key: "method", head: "method", of: (row) => row.method.name },
-  { key: "knows", head: "knows", of: (row) => knows(row.method) },
+  { key: "knows", head: "knows", of: (row) => row.knows },
   { key: "task", head: "task", of: (row) => row.task },
   { key: "n", head: "seeds", of: (row) => row.n, show: (row) => String(row.n) },
   { key: "iqm", head: "IQM", of: (row) => row.iqm.value, show: (row) => scoreText(row.iqm.value) },
@@ -70,15 +71,15 @@ function sorted(rows, key, down) {
 }
 
 function matches(row, text) {
-  const own = `${row.method.name} ${row.task} ${knows(row.method)}`.toLowerCase();
+  const own = `${row.method.name} ${row.task} ${row.knows}`.toLowerCase();
   return text.toLowerCase().split(/\s+/).every((word) => own.includes(word));
 }
 
 function drawTable(host, rows, { sort, down, filter }, { onSort, open }) {
-  const head = el("tr", {}, ...COLUMNS.map(({ key, head, title }) => {
+  const head = el("tr", {}, ...COLUMNS.map(({ key, head, title, show }) => {
     const chosen = key === sort, arrow = chosen ? (down ? " ▾" : " ▴") : "";
     const button = el("button", { type: "button", "data-key": key, title, onclick: () => onSort(key) }, head + arrow);
-    return el("th", { scope: "col", "aria-sort": chosen ? (down ? "descending" : "ascending") : null }, button);
+    return el("th", { scope: "col", class: show ? "number" : null, "aria-sort": chosen ? (down ? "descending" : "ascending") : null }, button);
   }));
   const shown = sorted(rows.filter((row) => matches(row, filter)), sort, down);
   const body = el("tbody", {}, ...shown.map((row) => el("tr", {}, ...COLUMNS.map(({ key, of, show }) => {
@@ -131,7 +132,7 @@ function videosTable() {
 
 const counted = (values) => {
   const all = Object.entries(values);
-  return all.length === 1 ? all[0][0] : all.map(([value, n]) => `${value} (${n} runs)`).join(", ");
+  return all.length === 1 ? all[0][0] : all.map(([value, n]) => `${value} (${n} run${n === 1 ? "" : "s"})`).join(", ");
 };
 
 function protocolTable() {
