@@ -94,7 +94,7 @@ function meanCost(of, axis, counts = null) {
 // ---- the bootstrap ----
 
 const DRAWS = {}; // by the number of seeds: how often each is drawn in each resample
-function drawn(n) {
+function drawsOf(n) {
   if (!DRAWS[n]) {
     const text = atob(DATA.bootstrap.draws[n]);
     DRAWS[n] = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
@@ -109,7 +109,7 @@ function resample(of, r, counts, first = of.groups[0].index) {
   let i = 0;
   for (const group of of.groups) {
     const n = group.seeds.length, shift = ((r + group.index - first) % RESAMPLES) * n;
-    const table = drawn(n);
+    const table = drawsOf(n);
     for (let j = 0; j < n; j++) counts[i++] = table[shift + j];
   }
 }
