@@ -96,6 +96,7 @@ def write_run(
     total: int = 500_000,
     status: str = "done",
     reason: str | None = None,
+    slow: float = 1.0,
 ) -> Path:
     """A run with these scores, one per evaluation; where there are many, over `total` steps."""
     config: dict[str, Any] = {"seed": seed, "threads": 1}
@@ -112,19 +113,21 @@ def write_run(
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "status.json").write_text(json.dumps({"status": status, "reason": reason}))
     if scores:
-        rows = [row(method, total, k, len(scores), score) for k, score in enumerate(scores)]
+        rows = [row(method, total, k, len(scores), x, slow) for k, x in enumerate(scores)]
         (folder / "evaluations.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in rows))
     return folder
 
 
-def row(method: Method, total: int, k: int, count: int, score: float) -> dict[str, Any]:
+def row(
+    method: Method, total: int, k: int, count: int, score: float, slow: float = 1.0
+) -> dict[str, Any]:
     """The k-th evaluation, of ten episodes, of `count` of a training over `total` steps.
 
-    Who learns a model has no counter of energy.
+    Who learns a model has no counter of energy. `slow` times the seconds are needed.
     """
     steps = total * (k + 1) // count if method.steps else 0
     acted = EPISODES * HORIZON * (k + 1)
-    cpu, acting = steps * method.cpu, acted * method.act
+    cpu, acting = slow * steps * method.cpu, slow * acted * method.act
     training = Costs(
         env_steps=steps,
         decisions=steps,
@@ -167,6 +170,7 @@ def write_runs(
                     scores = scores[: len(scores) // 3]
                 elif count % 70 == 69:
                     status, scores = "running", scores[: len(scores) // 2]
-                write_run(root, task, method, seed, scores, status=status, reason=reason)
+                slow = float(noise.lognormal(0, 0.05))
+                write_run(root, task, method, seed, scores, 500_000, status, reason, slow)
                 count += 1
     return count

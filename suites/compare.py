@@ -1,5 +1,6 @@
 """Compares runs: `python -m suites.compare runs`. See `--help`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def gather(paths: list[Path], options: dict[str, Any]) -> Results:
             )
         for run in [*away, *results.unfinished]:
             complain(f"left out {run.path}: {run.status}{f', {run.reason}' if run.reason else ''}")
-        results = results.keep(ended)
+        results = replace(results.keep(ended), unfinished=[*away, *results.unfinished])
     if len(machines := {run.machine for run in results.runs}) > 1:
         complain(f"seconds are of different machines: {', '.join(sorted(machines))}")
     return results

@@ -112,7 +112,7 @@ class Results:
       rows: Columns [R], sorted by run and then by training: `score`, `normalised`, `episodes` of
         the evaluation, the ledger's columns of training, and `evaluation_...` of one episode.
       first: [N + 1]; the rows of run i are first[i] to first[i + 1].
-      unfinished: Runs without a single evaluation.
+      unfinished: Runs that are left out: without a single evaluation, or not done.
     """
 
     runs: list[RunInfo]
