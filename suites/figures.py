@@ -185,7 +185,7 @@ def learning(
                 float(estimate([point.normalised]).value), color=colour, linestyle=dash, linewidth=1
             )
         panel.set_xscale("log")
-        _published(panel, [p for p in theirs if p.task == task and p.env_steps], scaled=True)
+        _published(panel, [p for p in theirs if p.task == task], scaled=True)
         panel.set_title(task)
     figure.supxlabel("real control steps of training")
     figure.supylabel("normalised score, IQM")
@@ -326,17 +326,22 @@ def _log(panel: Axes, cost: np.ndarray) -> None:
 
 
 def _published(panel: Axes, theirs: list[Published], scaled: bool = False) -> None:
-    """Published scores as crosses, those of one method joined, within the panel's range."""
+    """Published scores within the panel's range: as crosses, those of one method joined; of who
+    does not train as a line.
+    """
     most = panel.get_xlim()[1]
     methods: dict[str, list[tuple[float, float]]] = {}
     for p in theirs:
         score = p.normalised if scaled else p.score
-        if score is not None and p.env_steps is not None and p.env_steps <= most:
-            methods.setdefault(p.method, []).append((p.env_steps, score))
+        if score is not None and (p.env_steps or most) <= most:
+            methods.setdefault(p.method, []).append((p.env_steps or most, score))
     order = sorted(methods, key=lambda method: max(methods[method])[1])
-    for found in methods.values():
+    for method, found in methods.items():
         found.sort()
-        panel.plot(*zip(*found, strict=True), marker=_THEIRS, **_CROSSES, zorder=4)
+        if any(p.method == method and p.env_steps for p in theirs):
+            panel.plot(*zip(*found, strict=True), marker=_THEIRS, **_CROSSES, zorder=4)
+        else:
+            panel.axhline(found[-1][1], color=_DARK, linestyle=(0, (1, 2)), linewidth=0.8)
     low, high = panel.get_ylim()
     ends = [(methods[method][-1][1] - low) / (high - low) for method in order]
     heights = _apart([end + 0.03 for end in ends])
