@@ -88,48 +88,93 @@ class Point:
     privileges: tuple[str, ...] = ()
 
 
-def points(results: Results) -> list[Point]:
-    """All points, by task, method and training.
+@dataclass(frozen=True)
+class Group:
+    """The runs of a method on a task, and their rows.
 
-    A learner's points are at those steps of training that all its runs on a task have been
+    Attributes:
+      method, family, task, privileges: As of its points.
+      runs: [n] indices of `Results.runs`.
+      steps: [G] of training at which all runs have been evaluated.
+      rows: [G, n] of `Results.rows`.
+    """
+
+    method: str
+    family: str
+    task: str
+    privileges: tuple[str, ...]
+    runs: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+def groups(results: Results) -> list[Group]:
+    """All groups, by task and method.
+
+    A learner's rows are at those steps of training that all its runs on a task have been
     evaluated at, so that each point has all seeds.
     """
-    rows = results.rows
-    costs = {name: axis.of(rows) for name, axis in AXES.items()}
-    blank = {
-        name: np.where(np.char.startswith(name, "evaluation_"), x, 0.0) for name, x in rows.items()
-    }
-    acting = {name: AXES[name].of(blank) for name in AXES if name != "act_ms"}
-    groups: dict[tuple[str, str], list[int]] = {}
+    at_all = results.rows["env_steps"]
+    members: dict[tuple[str, str], list[int]] = {}
     for i, (run, method) in enumerate(zip(results.runs, results.methods, strict=True)):
-        groups.setdefault((run.task, method), []).append(i)
+        members.setdefault((run.task, method), []).append(i)
     found = []
-    for (task, method), members in sorted(groups.items()):
-        at = [rows["env_steps"][results.of(i)] for i in members]
+    for (task, method), runs in sorted(members.items()):
+        at = [at_all[results.of(i)] for i in runs]
         shared = reduce(np.intersect1d, at)
         # For each run the row at each shared step; the last one where a step was told twice.
         picked = [
             results.first[i] + np.searchsorted(steps, shared, side="right") - 1
-            for i, steps in zip(members, at, strict=True)
+            for i, steps in zip(runs, at, strict=True)
         ]
-        first = results.runs[members[0]]
-        seeds = np.array([results.runs[i].seed for i in members])
-        for k, steps in enumerate(shared):
-            here = np.array([rows_of[k] for rows_of in picked])
+        first = results.runs[runs[0]]
+        found.append(
+            Group(
+                method=method,
+                family=_family(method, first),
+                task=task,
+                privileges=first.privileges,
+                runs=np.array(runs),
+                steps=shared.astype(np.int64),
+                rows=np.stack(picked, axis=1),
+            )
+        )
+    return found
+
+
+def spent(results: Results) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The cost [R] of each row on each axis; and of it, where it is a sum, that of one episode."""
+    rows = results.rows
+    blank = {
+        name: np.where(np.char.startswith(name, "evaluation_"), x, 0.0) for name, x in rows.items()
+    }
+    costs = {name: axis.of(rows) for name, axis in AXES.items()}
+    return costs, {name: AXES[name].of(blank) for name in AXES if name != "act_ms"}
+
+
+def points(results: Results) -> list[Point]:
+    """All points, by task, method and training: those of each group."""
+    rows = results.rows
+    costs, acting = spent(results)
+    training = {name: costs[name] - x for name, x in acting.items()}
+    found = []
+    for group in groups(results):
+        seeds = np.array([results.runs[i].seed for i in group.runs])
+        for steps, here in zip(group.steps, group.rows, strict=True):
             found.append(
                 Point(
-                    method=method,
-                    family=_family(method, first),
-                    task=task,
+                    method=group.method,
+                    family=group.family,
+                    task=group.task,
                     env_steps=int(steps),
-                    final=k == len(shared) - 1,
+                    final=steps == group.steps[-1],
                     seeds=seeds,
                     scores=rows["score"][here],
                     normalised=rows["normalised"][here],
                     costs={name: x[here] for name, x in costs.items()},
-                    train={name: (costs[name] - x)[here] for name, x in acting.items()},
+                    train={name: x[here] for name, x in training.items()},
                     act={name: x[here] for name, x in acting.items()},
-                    privileges=first.privileges,
+                    privileges=group.privileges,
                 )
             )
     return found

@@ -112,7 +112,7 @@ class Results:
       rows: Columns [R], sorted by run and then by training: `score`, `normalised`, `episodes` of
         the evaluation, the ledger's columns of training, and `evaluation_...` of one episode.
       first: [N + 1]; the rows of run i are first[i] to first[i + 1].
-      unfinished: Runs without a single evaluation.
+      unfinished: Runs that are left out: without a single evaluation, or not done.
     """
 
     runs: list[RunInfo]
@@ -169,7 +169,8 @@ def load(paths: Iterable[Path]) -> Results:
     rows, lengths = _rows(started)
     there = lengths > 0
     kept = [run for run, any_rows in zip(started, there, strict=True) if any_rows]
-    unfinished = [run for run in ordered if run not in kept] if len(kept) < len(ordered) else []
+    evaluated = {run.path for run in kept}
+    unfinished = [run for run in ordered if run.path not in evaluated]
     if not kept:
         raise UserError("none of these runs has been evaluated yet")
     first = np.concatenate([[0], np.cumsum(lengths[there])]).astype(np.int64)
@@ -322,7 +323,7 @@ def _per_episode(
 
 
 def name_methods(runs: list[RunInfo]) -> list[str]:
-    """Names [N]: the variant's label, or the agent and what tells it from its like.
+    """Names [N]: the label of a sweep's variant, or the agent and what tells it from its like.
 
     Settings count that differ between runs of one agent on one task. A setting that a run does not
     have (an older one, or another kind of task) tells nothing.
@@ -341,8 +342,29 @@ def name_methods(runs: list[RunInfo]) -> list[str]:
     for run in runs:
         keys = sorted(key for key in telling[run.agent] if key in run.settings)
         told = [f"{key.rpartition('.')[2]}={run.settings[key]}" for key in keys]
-        names.append(run.label or " ".join([run.agent, *told]))
-    return names
+        names.append(" ".join([run.agent, *told]))
+    return _labelled(runs, names)
+
+
+def _labelled(runs: list[RunInfo], names: list[str]) -> list[str]:
+    """Those names [N] replaced for which a sweep has a label, the same of all runs that have one.
+
+    A label that means two methods on one task says too little, and stays away.
+    """
+    labels: dict[str, set[str]] = {}
+    meant: dict[tuple[str, str], set[str]] = {}
+    for run, name in zip(runs, names, strict=True):
+        if run.label:
+            labels.setdefault(name, set()).add(run.label)
+    for run, name in zip(runs, names, strict=True):
+        for label in labels.get(name, ()):
+            meant.setdefault((run.task, label), set()).add(name)
+    vague = {label for (_, label), several in meant.items() if len(several) > 1}
+    found = []
+    for name in names:
+        here = labels.get(name, set())
+        found.append(next(iter(here)) if len(here) == 1 and not here & vague else name)
+    return found
 
 
 def _is_of_run(key: str) -> bool:

@@ -67,15 +67,17 @@ def execute(composed: Composed, meter: Meter) -> None:
             complain(warning)
     threads = config.threads or allowed_threads()
     with run.running():
-        names = {"task": composed.task, "agent": composed.agent}
-        resolved = OmegaConf.to_container(config, resolve=True)
-        identity = {
-            "config_hash": composed.digest,
-            **names,
-            "seed": config.seed,
-            "config": resolved,
-        }
-        run.manifest(identity, threads, concurrent_runs())
+        run.manifest(
+            {
+                "config_hash": composed.digest,
+                "task": composed.task,
+                "agent": composed.agent,
+                "seed": config.seed,
+                "config": OmegaConf.to_container(config, resolve=True),
+            },
+            threads,
+            concurrent_runs(),
+        )
         run.write("config.yaml", OmegaConf.to_yaml(config, resolve=True))
         record(run, composed, meter, threads)
         run.status("done")

@@ -5,10 +5,12 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import (
     atari,
+    coverage,
     first_steps,
     inference,
     learners,
@@ -164,3 +166,12 @@ def test_what_learning_costs(monkeypatch):
     assert [row["line"] for row in rows] == ["SAC, cheetah-run: ours"]
     assert rows[0]["our CPU over theirs"] == 1
     assert rows[0]["CPU-s per 1,000 steps"] > 0
+
+
+def test_coverage(capsys, monkeypatch):
+    monkeypatch.setattr(coverage, "TRUTH", 10_000)
+    coverage.main(["--quick"])
+    rows = capsys.readouterr().out.splitlines()[2:]
+    shares = [[int(cell.strip(" %")) for cell in row.split("|")[4:-1]] for row in rows]
+    assert np.shape(shares) == (8, 4)
+    assert 60 < np.mean(shares) < 98  # of 95% intervals of few seeds
