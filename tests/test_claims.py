@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks import claims as benchmark
 from suites import claim as command
 from suites import usage
 from suites.assembly import CONF
@@ -121,6 +122,15 @@ def test_expanded_percentiles_cover_as_they_say():
         hits += ends(wide)[0] <= 0 <= ends(wide)[1]
         plain_hits += ends(plain)[0] <= 0 <= ends(plain)[1]
     assert hits / 200 > 0.93 > plain_hits / 200
+
+
+def test_the_benchmark_of_coverage(capsys):
+    benchmark.main(["--quick"])
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert len(rows) == 4
+    for row in rows:
+        plain, wide = (float(cell.strip(" %")) for cell in row.split("|")[3:5])
+        assert plain <= wide
 
 
 def test_expanded_confidence_by_hand():
