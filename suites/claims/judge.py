@@ -38,6 +38,7 @@ def judge(claim: Claim, jobs: list[Job]) -> Record:
     arms = [arm_of[run.path.resolve()] for run in results.runs]
     compared = [_comparison(claim, jobs, results, arms, pair) for pair in claim.test.compare]
     verdict, seeds = combined(claim.test, compared)
+    order = {arm: k for k, arm in enumerate(claim.runs["variants"])}
     return {
         "name": claim.name,
         "budget": claim.budget,
@@ -48,7 +49,7 @@ def judge(claim: Claim, jobs: list[Job]) -> Record:
         "verdict": verdict,
         "seeds_needed": _finite(seeds),
         "comparisons": [_told(one) for one in compared],
-        "arms": _arms(results, arms),
+        "arms": sorted(_arms(results, arms), key=lambda row: (row["task"], order[row["arm"]])),
         "runs": len(jobs),
         "done": len(done),
         **_missing([job for job in jobs if job not in done]),
