@@ -206,15 +206,31 @@ def test_no_number_of_seeds_decides_what_is_at_the_margin():
 
 
 def test_all_and_any():
-    def verdict(needs, *verdicts):
-        found = [Comparison(("x", "y"), None, v, 9.0 + k if v == UNDECIDED else None)
-                 for k, v in enumerate(verdicts)]  # fmt: skip
+    yes, no, open_ = SUPPORTED, CONTRADICTED, UNDECIDED
+
+    def verdict(needs, *verdicts, towards=(yes, yes, yes)):
+        found = [
+            Comparison(("x", "y"), None, v, 9.0 + k if v == open_ else None, towards[k])
+            for k, v in enumerate(verdicts)
+        ]
         return combined(setting(needs=needs), found)
 
-    yes, no, open_ = SUPPORTED, CONTRADICTED, UNDECIDED
     assert verdict("all", yes, yes) == (yes, None)
     assert verdict("all", yes, no, open_) == (no, None)
-    assert verdict("all", open_, yes, open_) == (open_, 11)
+    assert verdict("all", open_, yes, open_) == (open_, 11)  # it takes both
+    assert verdict("all", open_, yes, open_, towards=(no, yes, yes)) == (open_, 9)  # one refutes it
     assert verdict("any", no, yes, open_) == (yes, None)
     assert verdict("any", no, no) == (no, None)
     assert verdict("any", open_, no, open_) == (open_, 9)
+    assert verdict("any", open_, no, open_, towards=(no, no, yes)) == (open_, 11)
+    assert verdict("any", open_, no, open_, towards=(no, no, no)) == (open_, 11)
+
+
+def test_a_comparison_says_where_it_leans():
+    test = setting(rule="apart", margin=0.05)
+    far, near = [runs(0.6, 6, 0.3)], [runs(0.5, 6, 0.3, 1)]
+    found = compare(test, ("x", "y"), [far, near])
+    value = found.effect.value if found.effect else 0.0
+    assert found.verdict == UNDECIDED
+    assert found.towards == (SUPPORTED if abs(value) > 0.05 else CONTRADICTED)
+    assert compare(test, ("x", "y"), [near, near]).towards == CONTRADICTED
