@@ -50,8 +50,9 @@ class Comparison:
       arms: X and Y, or one.
       effect: None where runs are missing.
       verdict: By the rule.
-      seeds: That would decide it, of each arm on each task, if the effect stays as it is; None where
-        it is decided, infinite where no number would do. `towards`: the verdict then.
+      seeds: That would decide it, of each arm on each task, if the effect stays as it is; None
+        where it is decided, infinite where no number would do.
+      towards: The verdict then.
     """
 
     arms: tuple[str, ...]
