@@ -23,6 +23,7 @@ from benchmarks import (
 from benchmarks.study import Study, filled, job, learning_curve
 from suites import usage
 from suites.assembly import CONF
+from suites.errors import UserError
 from suites.tasks import registry
 
 
@@ -101,18 +102,23 @@ def test_a_study_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     Path("README.md").write_text("no table\n")
     Path("docs/toys.md").write_text("A\n<!-- results/toys/chain.md -->\nold\n<!-- end -->\nB\n")
     study.run(2, again=False)
-    assert capsys.readouterr().out.splitlines()[1:] == [
-        f"toy-chain 1 {study.rows()[1]['score']:.1f}"
-    ]
+    *_, told = capsys.readouterr().err.splitlines()
+    assert told.startswith(
+        f"[1/1] toy-chain mcts-uct seed1: done, score {study.rows()[1]['score']:.1f}"
+    )
     assert not list(study.folder(jobs[0]).glob("*/*/*/seed0"))  # its row was enough
     assert [row["seed"] for row in study.rows()] == [0, 1]
     assert "\n2 rows\n" in Path("docs/toys.md").read_text()
     study.run(1, again=True)
     assert list(study.folder(jobs[0]).glob("*/*/*/seed0"))
-    failing = Study("toys", "no", (job((), task="toy-chainn", seed=0),), study.report)
+    poor = job(("planner.budget=1",), task="toy-chain", seed=0)
+    failing = Study("toys", "no", (poor,), study.report)
     failing.run(1, again=False)
-    assert "error: unknown task 'toy-chainn'" in capsys.readouterr().out
+    assert "toy-chain mpc-icem seed0: failed: planner.budget is 1: " in capsys.readouterr().err
     assert failing.rows() == []
+    typo = Study("toys", "typo", (job((), task="toy-chainn", seed=0),), study.report)
+    with pytest.raises(UserError, match="unknown task 'toy-chainn'"):
+        typo.run(1, again=False)
     study.table.write_text("task,seed,score\ntoy-chain,1\n")
     with pytest.raises(SystemExit, match="a row that is cut off"):
         study.rows()
