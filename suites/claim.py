@@ -12,6 +12,7 @@ from suites.environment import complain
 from suites.errors import UserError
 from suites.options import Key, command, read_options, split
 from suites.sweeps import command as sweeps
+from suites.sweeps.engine import read_json
 
 HELP = """\
 What the essay "Deep Reinforcement Learning Doesn't Work Yet" (Irpan 2018) claims, as experiments
@@ -72,10 +73,16 @@ def claim(words: list[str]) -> int:
     if chosen != ["all"]:
         return test(design.load(chosen[0], options["budget"]), options)
     code = 0
-    for name in design.names():
+    for name in design.names() if options["run"] else ():
         one = design.load(name, options["budget"])
-        if options["run"] and not (one.folder(options["runs_dir"]) / "verdict.json").exists():
+        decided = read_json(one.folder(options["runs_dir"]) / "verdict.json")
+        if decided and not decided["waiting"]:
+            continue
+        try:
             code = max(code, test(one, options))
+        except UserError as error:  # the others go on
+            complain(f"error: {error}")
+            code = 1
     stored = report.collect(Path(options["runs_dir"]), Path(options["out"]))
     if not stored:
         raise UserError("no claim has a verdict yet")
