@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import suites.environment  # noqa: F401  (before NumPy)
-from suites import tables
 from suites.claims import design, report
 from suites.claims.judge import judge
 from suites.environment import complain
@@ -86,7 +85,7 @@ def claim(words: list[str]) -> int:
     stored = report.collect(Path(options["runs_dir"]), Path(options["out"]))
     if not stored:
         raise UserError("no claim has a verdict yet")
-    print(tables.text(report.overview(stored)))
+    print(report.brief(stored))
     complain(f"written to {options['out']}/claims.md")
     return code
 
