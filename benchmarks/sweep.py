@@ -45,6 +45,7 @@ class Plan:
 FULL = Plan(
     ("planner=mpc,mcts", "planner.budget=2000", "task=cheetah,reacher", "seed=0,1,2"),
     {
+        "planning, cheetah": ("planner=mpc",),
         "planning, cheetah, 2000 steps a decision": ("planner=mpc", "planner.budget=2000"),
         "soft actor-critic, cheetah, 8000 steps": (
             *("learner=sac", "budget.env_steps=8000"),
@@ -171,7 +172,7 @@ def record_keeping(name: str, words: Sequence[str]) -> dict[str, Any]:
         git = _children_seconds() - children
         total = time.process_time() - begin + git
     recording = records.total + git
-    most = sorted(records.taken, key=lambda called: -records.taken[called])[:3]
+    most = sorted(records.taken.items(), key=lambda item: item[1], reverse=True)[:3]
     return {
         "line": name,
         "CPU, s": round(total, 2),
