@@ -181,9 +181,7 @@ def record_keeping(name: str, words: Sequence[str]) -> dict[str, Any]:
         "evaluator, s": round(played, 3),
         "evaluator, %": round(100 * played / total, 2),
         "wanted, %": 1,
-        "most of the records": ", ".join(
-            f"{called} {records.taken[called]:.3f}" for called in most
-        ),
+        "most of the records": ", ".join(f"{called} {seconds:.3f}" for called, seconds in most),
     }
 
 
