@@ -165,7 +165,7 @@ def arguments(words: list[str]) -> list[str]:
     """The command line's words, flags before overrides, as Hydra needs them.
 
     Raises:
-      UserError: for a flag that there is not.
+      UserError: for a flag that there is not, and for a setting of sweeps.
     """
     for word in words:
         flag = word.partition("=")[0]
@@ -174,6 +174,8 @@ def arguments(words: list[str]) -> list[str]:
                 f"unknown flag '{flag}': values are set without dashes, as in seed=1; --help tells"
                 " more"
             )
+        if flag.lstrip("+").partition(".")[0] in ("sweep", "launcher"):
+            raise UserError(f"'{word}' is for a sweep: add -m; docs/sweeps.md tells more")
         if flag in _GROUPS and word.partition("=")[2] == "null":
             raise UserError(f"{flag} needs a choice, as in {flag}=<name>; --help lists all")
     learns = any(word.startswith("learner=") and word != "learner=none" for word in words)

@@ -156,7 +156,7 @@ def test_kill_loses_no_finished_episode(command, tmp_path):
     process.send_signal(signal.SIGSTOP)  # it stays, while another one tries
     second = start(killed, *words)
     _, complaint = second.communicate()
-    assert second.returncode == 2
+    assert second.returncode == 3
     assert complaint.count("\n") == 1
     assert f"in use by process {process.pid}" in complaint
     process.send_signal(signal.SIGKILL)

@@ -379,7 +379,10 @@ def test_a_killed_sweep_goes_on(tmp_path):
 
 
 def test_ctrl_c(tmp_path):
-    process = start(tmp_path, *LONG, "seed=0,1", "sweep.workers=1")
+    def listen() -> None:  # though the tests may run in the background
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = start(tmp_path, *LONG, "seed=0,1", "sweep.workers=1", preexec_fn=listen)
     child = holder(tmp_path, 0)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
@@ -428,6 +431,7 @@ def test_a_full_disk_is_one_line(tmp_path):
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
         )
 
+    start(tmp_path / "before", *TOY).communicate()  # compiled code is larger, and kept from then on
     process = limited(1100)
     _, err = process.communicate()
     assert process.returncode == 1

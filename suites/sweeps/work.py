@@ -157,7 +157,11 @@ def perform_all(orders: Sequence[Order], workers: int) -> Iterator[tuple[int, Ou
 def end_with_parent() -> None:
     """Let the system end this process with the one that ordered it, if any did."""
     parent = os.environ.pop(_PARENT, None)
-    if parent is None or sys.platform != "linux":
+    if parent is None:
+        return
+    # Its SIGINT is ours to send, also where a shell made the sweep in the background deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.platform != "linux":
         return
     set_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
     ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
