@@ -214,11 +214,12 @@ function estimated(of, name) {
 const PREFIXES = [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 
 // Three digits, and k, M, G, T, P for what is large: 1.25M.
-function short(x, digits = 3) {
+function short(x, digits = 3, large = 1e3) {
   if (x === null || x === undefined || Number.isNaN(x)) return "–";
   const size = Math.abs(x);
   if (size >= 1e18) return x.toExponential(1);
   const [unit, letter] = PREFIXES.find(([unit]) => size >= unit * (1 - 0.5 * 10 ** -digits)) ?? [1, ""];
+  if (size >= 1e3 && size < large) return String(Math.round(x));
   if (size > 0 && size < 1e-3) return x.toExponential(1);
   return `${Number((x / unit).toPrecision(digits))}${letter}`;
 }

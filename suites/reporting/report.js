@@ -266,6 +266,7 @@ function drawDetails() {
   const all = settingsOf(method), [planner, model, learner] = method.parts;
   const settings = (keys) => plainTable(["setting", "value"], keys.map((key) => [key, all[key] ?? "–"]));
   const groups = GROUPS.filter((group) => group.method === method);
+  const runs = runRows((group) => group.method === method), filmed = runs.some((run) => run.videos.length);
   const known = [...new Set(groups.flatMap((group) => group.privileges))].map((name) => el("li", {}, `${name}: ${PRIVILEGES[name] ?? ""}`));
   dialog.replaceChildren(
     el("button", { type: "button", class: "close", "aria-label": "close", onclick: () => dialog.close() }, "×"),
@@ -276,8 +277,8 @@ function drawDetails() {
     method.telling.length ? settings(method.telling) : el("p", {}, "Its parts alone."),
     el("details", {}, el("summary", {}, "All settings"), settings(Object.keys(all).sort())),
     el("details", {}, el("summary", {}, "Its runs"),
-      plainTable(["task", "seed", "folder", "videos"], runRows((group) => group.method === method).map((run) => [
-        DATA.tasks[run.group.task], String(run.seed), folder(run.path), videoLinks(run.videos),
+      plainTable(["task", "seed", "folder", ...(filmed ? ["videos"] : [])], runs.map((run) => [
+        DATA.tasks[run.group.task], String(run.seed), folder(run.path), ...(filmed ? [videoLinks(run.videos)] : []),
       ]))),
   );
   if (!dialog.open) dialog.showModal();
@@ -333,7 +334,7 @@ function begin() {
   $("details").addEventListener("close", () => state.method && set({ method: "" }));
   fixed("videos", DATA.runs.videos.some((of) => of.length), videosTable);
   fixed("left-out", DATA.left_out.task.length || DATA.left_out.lines.length, leftOutTable);
-  $("left-out-note").textContent = `${plural(DATA.left_out.task.length, "run")} left out, and what could not be read:`;
+  $("left-out-note").textContent = `${plural(DATA.left_out.task.length, "run")} left out${DATA.left_out.lines.length ? "; below the table, what was said while reading" : ""}.`;
   $("left-out-lines").append(...DATA.left_out.lines.map((line) => el("li", {}, line)));
   fixed("protocol", true, protocolTable);
   $("versions").append(versionsTable());
