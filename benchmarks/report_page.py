@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,10 @@ def make(size: Size, folder: Path) -> dict[str, Any]:
 def opened(page: Path, openings: int) -> dict[str, Any]:
     """Columns: medians of what opening the page took, in seconds; empty without a browser."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        browser = None
-    if browser is None:
+    if browser is None or find_spec("playwright") is None:
         return {}
+    from playwright.sync_api import sync_playwright
+
     first, everything, toggled = [], [], []
     with sync_playwright() as player:
         chromium = player.chromium.launch(executable_path=browser, args=["--no-sandbox"])

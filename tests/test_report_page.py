@@ -119,7 +119,7 @@ def test_tasks_together_are_resampled_independently(visit):
     for values, sizes, told in found:
         wanted = estimate(np.split(np.array(values), np.cumsum(sizes)[:-1]))
         assert told["value"] == pytest.approx(wanted.value)
-        if wanted.low is not None:
+        if wanted.low is not None and wanted.high is not None:
             width = wanted.high - wanted.low
             assert told["low"] == pytest.approx(wanted.low, abs=0.15 * width)
             assert told["high"] == pytest.approx(wanted.high, abs=0.15 * width)
@@ -165,7 +165,7 @@ def test_scales(visit):
     ticks = "([values, log]) => ticks(scale(values, 0, 800, log), 80)"
     assert tab.evaluate(ticks, [[3, 20000], True])["major"] == [10, 100, 1000, 10000]
     assert tab.evaluate(ticks, [[0, 100], False])["major"] == [0, 20, 40, 60, 80, 100]
-    assert tab.evaluate(ticks, [[30, 90], True])["major"] == [30, 40, 50, 60, 70, 80, 90]
+    assert tab.evaluate(ticks, [[30, 90], True])["major"] == [40, 60, 80]
     assert tab.evaluate(ticks, [[1.58e6, 1.6e6], True])["major"][0] % 1000 == 0
     assert tab.evaluate(ticks, [[30, 300], True])["major"] == [100, 50, 200]
     at = "([values, x]) => { const s = scale(values, 50, 800, true); return [s.at(x), s.start] }"
@@ -389,7 +389,7 @@ def test_table_sorts_by_each_column(visit):
     assert len(keys) == 16
     whole = sorted(tab.locator("#table tbody tr").all_inner_texts())
     for key in keys:
-        orders = []
+        orders, known = [], []
         for _ in range(2):
             tab.click(f'#table th button[data-key="{key}"]')
             known = [x for x in column(tab, key) if x not in UNKNOWN]
