@@ -1,6 +1,6 @@
 """Studies: lists of runs of `suites.run`, and the table that they give.
 
-A run is a process of its own with one thread. What is finished is not run again, whether its run
+Runs are made as those of a sweep. What is finished is not run again, whether its run
 directory is there or only its row in the committed table; so a study that was stopped continues,
 on another machine too. `--again` runs what only has its row.
 """
@@ -10,17 +10,19 @@ import csv
 import io
 import json
 import re
-import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from suites.records import write_atomic
+from suites.sweeps import engine as sweeps
+from suites.sweeps.command import make_jobs
+from suites.sweeps.display import Display
+from suites.sweeps.engine import Sweep
+from suites.sweeps.launchers import Local
 
 
 @dataclass(frozen=True)
@@ -110,26 +112,30 @@ class Study:
         return text
 
     def run(self, workers: int, again: bool) -> None:
-        """Run what is missing; a run that fails is named, and the others go on."""
+        """Make what is missing, as a sweep; a run that fails is named, and the others go on."""
         there = {_identity(row, self.jobs) for row in self.rows(fresh=again)}
-        writing = threading.Lock()
+        missing = [job for job in self.jobs if _key(job) not in there]
+        words = [[*job.overrides, f"runs_dir={self.folder(job)}"] for job in missing]
+        place = Path("runs", self.group, self.name, "sweep")
+        with Display() as display:
 
-        def one(job: Job) -> None:
-            if _key(job) in there:
-                return
-            words = [*job.overrides, "threads=1", f"runs_dir={self.folder(job)}"]
-            command = [sys.executable, "-m", "suites.run", *words]
-            done = subprocess.run(command, check=False, capture_output=True, text=True)
-            told = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["?"])[-1]
-            run = self.done(job)
-            what = " ".join(str(value) for _, value in job.key)
-            print(what, f"{last_score(run)['score']:.1f}" if run else told, flush=True)
-            with writing:
-                if run:
+            def on_event(sweep: Sweep, run: sweeps.Job) -> None:
+                display.event(sweep, run)
+                if run.state == "done":
                     self.write(self.rows())
 
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(one, self.jobs))
+            Sweep(
+                folder=place,
+                jobs=make_jobs(words, None),
+                command=sys.argv,
+                flags=[],
+                launcher=Local(place),
+                workers=workers,
+                retries=1,
+                timeout=None,
+                on_event=on_event,
+                on_time=display.time,
+            ).run()
 
 
 def filled(text: str) -> str:

@@ -146,7 +146,7 @@ def make_tables(results: Results, found: list[Point], options: dict[str, Any]) -
         comparison.overall_table(found, baseline),
         comparison.samples_table(curves, options["threshold"]) if curves else None,
         comparison.costs_table(found, options["cost"][0]),
-        comparison.break_even_table(found, options["cost"][0]),
+        comparison.break_even_table(found, comparison.total_axis(options["cost"])),
     ]
     return [table for table in made if table is not None]
 
@@ -165,8 +165,8 @@ def write(results: Results, found: list[Point], made: list[Table], options: dict
         names = sorted({run.task for run in results.runs})
         theirs = published.select(names, options["published"] or ())
         for name, draw in figures.all_of(results, found, theirs, options["cost"]):
-            for kind in kinds:
-                write_atomic(out / f"{name}.{kind}", figures.drawn(draw, kind))
+            for kind, content in figures.files(draw, kinds).items():
+                write_atomic(out / f"{name}.{kind}", content)
     complain(f"written to {out}/")
 
 

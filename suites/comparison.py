@@ -163,11 +163,11 @@ def samples_table(curves: dict[tuple[str, str], list[Curve]], threshold: float) 
 
 
 def overall_table(points: list[Point], baseline: str | None) -> Table | None:
-    """Methods that ran on all tasks; None where there are fewer than two such."""
+    """Methods that ran on all tasks; None where there are fewer than two of them, or of tasks."""
     found = everywhere(points)
-    if len(found) < 2:
+    tasks = max((len(of) for of in found.values()), default=0)
+    if len(found) < 2 or tasks < 2:
         return None
-    tasks = len(next(iter(found.values())))
     strata = {method: [point.normalised for point in of] for method, of in found.items()}
     order = sorted(strata, key=lambda method: -estimate(strata[method]).value)
     against = baseline if baseline in strata else order[0]
@@ -205,6 +205,11 @@ def frontier(points: Sequence[tuple[Point, ...]], axis: str) -> Frontier | None:
         fraction[counted] = some.fraction
         said = Membership(said.cost, said.score, said.on, None, some.method)
     return Frontier(known, said, counted, fraction)
+
+
+def total_axis(axes: Sequence[str]) -> str:
+    """The first of these costs that has a total; CPU seconds, if there is none."""
+    return next((axis for axis in axes if axis != "act_ms"), "cpu_seconds")
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,18 @@ class Times:
     steps: np.ndarray
     reached: np.ndarray
 
+    def __post_init__(self):
+        steps = self.steps
+        if steps.ndim != 1 or steps.size == 0 or steps.shape != self.reached.shape:
+            raise ValueError(
+                "give for each run its steps to the threshold, and whether it was reached"
+            )
+        if not (np.isfinite(steps) & (steps >= 0)).all():
+            raise ValueError(
+                "steps to a threshold must be finite and 0 or more; censored runs have"
+                " those of their budget"
+            )
+
 
 def steps_to(curves: Sequence[Curve], threshold: float) -> Times:
     """When each run was first seen at or above a threshold: up to an evaluation interval late."""
@@ -153,12 +165,11 @@ def kaplan_meier(times: Times, weights: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     Args:
       times: Of n runs.
-      weights: Of runs [..., n], with sum 1.
+      weights: Of runs [..., n]; only their ratios matter.
     """
     at = np.unique(times.steps[times.reached])
-    counts = np.rint(weights * len(times.steps))
-    waiting = counts @ (times.steps[:, None] >= at)
-    arriving = counts @ ((times.steps[:, None] == at) & times.reached[:, None])
+    waiting = weights @ (times.steps[:, None] >= at)
+    arriving = weights @ ((times.steps[:, None] == at) & times.reached[:, None])
     staying = 1 - np.divide(arriving, waiting, out=np.zeros_like(arriving), where=waiting > 0)
     return at, 1 - np.cumprod(staying, axis=-1)
 

@@ -2,4 +2,16 @@
 
 
 class UserError(Exception):
-    """Bad input or a failing machine: the message says what is wrong, where, and what to do."""
+    """Bad input or a failing machine: the message says what is wrong, where, and what to do.
+
+    Attributes:
+      code: The exit code.
+    """
+
+    code = 2
+
+
+class InUseError(UserError):
+    """Another process makes the same."""
+
+    code = 3

@@ -156,6 +156,7 @@ def points(results: Results) -> list[Point]:
     """All points, by task, method and training: those of each group."""
     rows = results.rows
     costs, acting = spent(results)
+    training = {name: costs[name] - x for name, x in acting.items()}
     found = []
     for group in groups(results):
         seeds = np.array([results.runs[i].seed for i in group.runs])
@@ -171,7 +172,7 @@ def points(results: Results) -> list[Point]:
                     scores=rows["score"][here],
                     normalised=rows["normalised"][here],
                     costs={name: x[here] for name, x in costs.items()},
-                    train={name: (costs[name] - x)[here] for name, x in acting.items()},
+                    train={name: x[here] for name, x in training.items()},
                     act={name: x[here] for name, x in acting.items()},
                     privileges=group.privileges,
                 )

@@ -26,15 +26,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from suites.errors import UserError
+from suites.errors import InUseError, UserError
 
 # Of manifests and rows. 1 had no `task`, `agent`, `seed` and `config` in the manifest, and no
 # `reference` in the rows: `suites.results` reads both.
 FORMAT = 2
 # What can't change a run's result, and so is no part of its identity. The seed has its own folder.
-NOT_IN_HASH = ("seed", "threads", "runs_dir", "experiment", "video", "force", "checkpoint")
+NOT_IN_HASH = (
+    *("seed", "threads", "runs_dir", "experiment", "label", "video", "force", "checkpoint"),
+)
+_PROGRESS_SECONDS = 5.0
 _CODE = ("conf", "learners", "planners", "suites", "world_models")
 _PACKAGES = (
     "ale-py",
@@ -62,6 +65,41 @@ def run_path(
     return Path(runs_dir, experiment or "", task, agent, digest, f"seed{seed}")
 
 
+def hold(path: Path, what: str, other: str) -> TextIO:
+    """Make a folder, and keep all other processes out of it until the file is closed.
+
+    Arguments:
+      what: What another process does, which holds it.
+      other: What to choose otherwise then.
+
+    Raises:
+      UserError: where it can't be written.
+      InUseError: where another process holds it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / "lock", "a+")  # noqa: SIM115  (held until the process ends)
+    except OSError as error:
+        raise UserError(
+            f"can't write {error.filename or path}: {error.strerror}; choose another place with"
+            " runs_dir="
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        raise InUseError(
+            f"{path} is in use by process {holder}, which {what}: wait for it, or choose another"
+            f" {other}"
+        ) from None
+    with writing(path):
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+    return lock
+
+
 class Run:
     """One run directory, held by this process alone.
 
@@ -71,27 +109,10 @@ class Run:
 
     def __init__(self, path: Path):
         self.path = path
-        try:
-            (path / "checkpoint").mkdir(parents=True, exist_ok=True)
-            self._lock = open(path / "lock", "a+")  # noqa: SIM115  (held until the process ends)
-        except OSError as error:
-            raise UserError(
-                f"can't write {error.filename or path}: {error.strerror}; choose another place with"
-                " runs_dir="
-            ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "unknown"
-            raise UserError(
-                f"{path} is in use by process {holder}, which makes the same run: wait for it, or"
-                " choose another seed, experiment or runs_dir"
-            ) from None
+        self._lock = hold(path, "makes the same run", "seed, experiment or runs_dir")
         with writing(path):
-            self._lock.truncate(0)
-            self._lock.write(f"{os.getpid()}\n")
-            self._lock.flush()
+            (path / "checkpoint").mkdir(exist_ok=True)
+        self._said = time.monotonic()
 
     @property
     def done(self) -> bool:
@@ -147,9 +168,16 @@ class Run:
                 file.truncate(whole)
         return rows
 
-    def status(self, state: str, reason: str | None = None) -> None:
-        """Say how the run stands: `running`, `done` or `failed`."""
-        self.write("status.json", {"status": state, "reason": reason, "time": _now()})
+    def status(self, state: str, reason: str | None = None, share: float | None = None) -> None:
+        """Say how the run stands: `running`, `done` or `failed`, and which share of it is done."""
+        told = {"status": state, "reason": reason, "share": share, "time": _now()}
+        self.write("status.json", told)
+
+    def progress(self, done: float, total: float) -> None:
+        """Say how much is done of the steps of a running run; written every few seconds."""
+        if time.monotonic() - self._said >= _PROGRESS_SECONDS:
+            self.status("running", share=round(done / total, 4))
+            self._said = time.monotonic()
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -323,7 +323,7 @@ def _per_episode(
 
 
 def name_methods(runs: list[RunInfo]) -> list[str]:
-    """Names [N]: the variant's label, or the agent and what tells it from its like.
+    """Names [N]: the label of a sweep's variant, or the agent and what tells it from its like.
 
     Settings count that differ between runs of one agent on one task. A setting that a run does not
     have (an older one, or another kind of task) tells nothing.
@@ -342,8 +342,29 @@ def name_methods(runs: list[RunInfo]) -> list[str]:
     for run in runs:
         keys = sorted(key for key in telling[run.agent] if key in run.settings)
         told = [f"{key.rpartition('.')[2]}={run.settings[key]}" for key in keys]
-        names.append(run.label or " ".join([run.agent, *told]))
-    return names
+        names.append(" ".join([run.agent, *told]))
+    return _labelled(runs, names)
+
+
+def _labelled(runs: list[RunInfo], names: list[str]) -> list[str]:
+    """Those names [N] replaced for which a sweep has a label, the same of all runs that have one.
+
+    A label that means two methods on one task says too little, and stays away.
+    """
+    labels: dict[str, set[str]] = {}
+    meant: dict[tuple[str, str], set[str]] = {}
+    for run, name in zip(runs, names, strict=True):
+        if run.label:
+            labels.setdefault(name, set()).add(run.label)
+    for run, name in zip(runs, names, strict=True):
+        for label in labels.get(name, ()):
+            meant.setdefault((run.task, label), set()).add(name)
+    vague = {label for (_, label), several in meant.items() if len(several) > 1}
+    found = []
+    for name in names:
+        here = labels.get(name, set())
+        found.append(next(iter(here)) if len(here) == 1 and not here & vague else name)
+    return found
 
 
 def _is_of_run(key: str) -> bool:

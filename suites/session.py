@@ -74,6 +74,7 @@ class Session:
         def on_decision(trainer: Trainer) -> None:
             self.meter.poll()
             self._progress.step(trainer.env_steps, trainer.said)
+            self.run.progress(trainer.env_steps, self.config.budget.env_steps)
             if trainer.env_steps - trainer.logged >= every:
                 self.run.append("metrics.jsonl", trainer.take_log())
             if time.monotonic() - self._saved >= self.config.checkpoint.seconds:
@@ -123,10 +124,15 @@ class Session:
         if finished and not self.trainer:
             total = config.evaluation.episodes
             complain(f"continuing: {len(finished)} of {total} episodes are there")
-        progress = None
+        progress, horizon = None, self.task.facts.horizon
         if not self.trainer:
-            horizon = self.task.facts.horizon
             progress = Progress(len(finished), config.evaluation.episodes, horizon)
+
+        def on_step(episode: int, steps: int, score: float, plan_seconds: float) -> None:
+            if progress:
+                progress.step(episode, steps, score, plan_seconds)
+                self.run.progress(episode * horizon + steps, config.evaluation.episodes * horizon)
+
         outside = self.meter.lap()
         episodes = evaluate(
             self.agent.greedy,
@@ -136,7 +142,7 @@ class Session:
             missing,
             self.meter,
             record_states=config.video and at == config.budget.env_steps,
-            on_step=progress.step if progress else None,
+            on_step=on_step,
         )
         try:
             for episode in episodes:

@@ -278,7 +278,7 @@ def failures(strata: Strata, threshold: float, confidence: float = 0.95) -> Inte
 def profile(strata: Strata, thresholds: np.ndarray, how: Resampling = DEFAULT) -> Band:
     """Performance profile: the fraction of runs with a score above each threshold [G].
 
-    Agarwal et al. 2021, section 4.2 ("run-score distribution").
+    Agarwal et al. 2021, section 4 ("run-score distribution").
     """
     runs, thresholds = pool(strata), np.asarray(thresholds, float)
     above = (runs.scores[:, None] > thresholds).astype(float)
@@ -316,7 +316,7 @@ def difference(
 def improvement(x: Strata, y: Strata, how: Resampling = DEFAULT, paired: bool = False) -> Interval:
     """P(X > Y): how probably a run of X is better than one of Y, on average over tasks.
 
-    Ties count half (Mann and Whitney 1947); Agarwal et al. 2021, section 4.3. The arguments are
+    Ties count half (Mann and Whitney 1947); Agarwal et al. 2021, section 4. The arguments are
     those of `difference`.
     """
     first, second = pool(x), _other(x, y)

@@ -108,7 +108,7 @@ def comma_separated(table: Table) -> str:
     for name, interval in zip(table.columns, wide, strict=True):
         parts = ("low", "high", "interval", "n") if interval else ()
         header += [name, *(f"{name} {part}" for part in parts)]
-    lines: list[list[object]] = [header]
+    lines: list[list[object]] = [[*header]]
     for row in table.rows:
         line: list[object] = []
         for cell, interval in zip(row, wide, strict=True):

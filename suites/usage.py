@@ -25,7 +25,7 @@ from suites.tasks.atari_names import GAMES, OPTIONS
 from suites.tasks.control_names import DOMAINS
 
 _GROUPS = ("task", "planner", "world_model", "learner", "agent")
-# Hydra's, of which --multirun is refused with words of its own.
+# Hydra's, without --multirun, which `suites.sweeps` sees to.
 _FLAGS = (
     *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package"),
     *("-r", "--run", "-sc", "--shell-completion", "-cp", "--config-path", "-cn", "--config-name"),
@@ -145,11 +145,6 @@ def arguments(words: list[str]) -> list[str]:
     """
     for word in words:
         flag = word.partition("=")[0]
-        if flag in ("-m", "--multirun"):
-            raise UserError(
-                "one process makes one run, so that costs don't blend: leave out --multirun, and"
-                " start one command per run"
-            )
         if flag.startswith("-") and flag not in _FLAGS:
             raise UserError(
                 f"unknown flag '{flag}': values are set without dashes, as in seed=1; --help tells"
@@ -171,8 +166,8 @@ def explain(error: BaseException) -> str:
     return " ".join(line for line in lines if line and not line.startswith("See https://hydra"))
 
 
-def explain_composition(error: ConfigCompositionException, conf: Path) -> str:
-    """One line for what Hydra finds wrong with the overrides."""
+def explain_composition(error: ConfigCompositionException, conf: Path, words: list[str]) -> str:
+    """One line for what Hydra finds wrong with the words of a command line."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.partition("/")
         if group == "task":
@@ -182,12 +177,12 @@ def explain_composition(error: ConfigCompositionException, conf: Path) -> str:
     if unknown:
         if others := options_with(unknown[1], conf):
             return f"'{unknown[1]}' is a key of {others}, which this command does not choose"
-        keys = [key for key in defaults(conf) if not key.endswith("_target_")]
+        keys = [key for key in defaults(conf, words) if not key.endswith("_target_")]
         close = difflib.get_close_matches(unknown[1], keys, n=3)
         hint = f"; nearest: {', '.join(close)}" if close else ""
         return f"unknown key '{unknown[1]}'{hint}; `python -m suites.run --help` lists all"
     if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", str(error)):
-        return f"can't read '{ambiguous[1]}': give one value, as in seed=1"
+        return f"can't read '{ambiguous[1]}': give one value, as in seed=1, or -m for a sweep"
     return explain(error)
 
 
@@ -204,9 +199,9 @@ def options_with(key: str, conf: Path) -> str:
     return " or ".join(found)
 
 
-def defaults(conf: Path) -> dict[str, Any]:
-    """Each dotted key with its default, given the options of groups that the command line names."""
-    words = [word for word in sys.argv[1:] if word.partition("=")[0] in _GROUPS]
+def defaults(conf: Path, words: list[str]) -> dict[str, Any]:
+    """Each dotted key with its default, given the options of groups that the words name."""
+    words = [word for word in words if word.partition("=")[0] in _GROUPS]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf), version_base="1.3"):
         try:
@@ -227,7 +222,7 @@ def defaults(conf: Path) -> dict[str, Any]:
 
 def mistyped(config: DictConfig, conf: Path) -> str | None:
     """One line for a value that is no number where the default is one; None if there is none."""
-    for key, default in defaults(conf).items():
+    for key, default in defaults(conf, sys.argv[1:]).items():
         value = OmegaConf.select(config, key)
         if isinstance(default, int | float) and not isinstance(value, int | float | None):
             return f"{key} is {value!r}: give a number, such as {default}"

@@ -5,21 +5,25 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import (
     atari,
+    coverage,
     first_steps,
     inference,
     learners,
     learning,
     rollout,
     search,
+    sweep,
     world_models,
 )
 from benchmarks.study import Study, filled, job, learning_curve
 from suites import usage
-from suites.run import CONF
+from suites.assembly import CONF
+from suites.errors import UserError
 from suites.tasks import registry
 
 
@@ -56,6 +60,17 @@ def test_search(tmp_path, capsys):
     assert report["rows"][0]["line"] in capsys.readouterr().out
 
 
+def test_sweep(tmp_path, capsys):
+    path = tmp_path / "sweep.json"
+    sweep.main(["--quick", "--json", str(path)])
+    report = json.loads(path.read_text())
+    assert report["sweep"]["runs"] == 2
+    assert report["sweep"]["ratio"] > 0
+    (row,) = report["records"]
+    assert 0 < row["records, s"] < row["CPU, s"]
+    assert row["line"] in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("benchmark", [world_models, inference])
 def test_learned_models(benchmark, tmp_path, capsys):
     path = tmp_path / "models.json"
@@ -87,18 +102,23 @@ def test_a_study_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     Path("README.md").write_text("no table\n")
     Path("docs/toys.md").write_text("A\n<!-- results/toys/chain.md -->\nold\n<!-- end -->\nB\n")
     study.run(2, again=False)
-    assert capsys.readouterr().out.splitlines()[1:] == [
-        f"toy-chain 1 {study.rows()[1]['score']:.1f}"
-    ]
+    *_, told = capsys.readouterr().err.splitlines()
+    assert told.startswith(
+        f"[1/1] toy-chain mcts-uct seed1: done, score {study.rows()[1]['score']:.1f}"
+    )
     assert not list(study.folder(jobs[0]).glob("*/*/*/seed0"))  # its row was enough
     assert [row["seed"] for row in study.rows()] == [0, 1]
     assert "\n2 rows\n" in Path("docs/toys.md").read_text()
     study.run(1, again=True)
     assert list(study.folder(jobs[0]).glob("*/*/*/seed0"))
-    failing = Study("toys", "no", (job((), task="toy-chainn", seed=0),), study.report)
+    poor = job(("planner.budget=1",), task="toy-chain", seed=0)
+    failing = Study("toys", "no", (poor,), study.report)
     failing.run(1, again=False)
-    assert "error: unknown task 'toy-chainn'" in capsys.readouterr().out
+    assert "toy-chain mpc-icem seed0: failed: planner.budget is 1: " in capsys.readouterr().err
     assert failing.rows() == []
+    typo = Study("toys", "typo", (job((), task="toy-chainn", seed=0),), study.report)
+    with pytest.raises(UserError, match="unknown task 'toy-chainn'"):
+        typo.run(1, again=False)
     study.table.write_text("task,seed,score\ntoy-chain,1\n")
     with pytest.raises(SystemExit, match="a row that is cut off"):
         study.rows()
@@ -152,3 +172,12 @@ def test_what_learning_costs(monkeypatch):
     assert [row["line"] for row in rows] == ["SAC, cheetah-run: ours"]
     assert rows[0]["our CPU over theirs"] == 1
     assert rows[0]["CPU-s per 1,000 steps"] > 0
+
+
+def test_coverage(capsys, monkeypatch):
+    monkeypatch.setattr(coverage, "TRUTH", 10_000)
+    coverage.main(["--quick"])
+    rows = capsys.readouterr().out.splitlines()[2:]
+    shares = [[int(cell.strip(" %")) for cell in row.split("|")[4:-1]] for row in rows]
+    assert np.shape(shares) == (8, 4)
+    assert 60 < np.mean(shares) < 98  # of 95% intervals of few seeds

@@ -67,7 +67,6 @@ def complaint(command, *words: str) -> str:
         ("video=maybe", "video is 'maybe': give true or false"),
         ("budget.env_steps=10", "nothing in this agent learns"),
         ("--seed=1", "unknown flag '--seed'"),
-        ("--multirun", "one process makes one run"),
     ],
 )
 def test_one_line(command, word, said):

@@ -12,7 +12,9 @@ import pytest
 import yaml
 from commandline import CommandLine
 
-from suites import run
+from suites import usage
+from suites.assembly import CONF
+from suites.command import from_command_line
 from suites.ledger import Costs, columns
 from suites.tasks import registry
 
@@ -219,15 +221,15 @@ def test_help_lists_what_there_is(command):
 def test_examples_of_the_help_compose(monkeypatch, tmp_path):
     (tmp_path / "task").mkdir()
     (tmp_path / "task" / "my_task.yaml").write_text("_target_: my_module.make\n")
-    text = run.usage.help_text(run.CONF)
+    text = usage.help_text(CONF)
     examples = [line for line in text.splitlines() if line.startswith("  python -m suites.run")]
     assert len(examples) > 5
     for line in examples:
         words = line.split("  ")[1].split()[3:]
         words = [str(tmp_path) if word == "my_conf" else word for word in words]
         monkeypatch.setattr(sys, "argv", ["suites.run", *words])
-        ((config, _),) = run.compose()
-        assert config.task["_target_"]
+        (composed,) = from_command_line()
+        assert composed.config.task["_target_"]
 
 
 def test_without_a_terminal_progress_is_a_few_lines(command):

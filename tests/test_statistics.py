@@ -83,7 +83,7 @@ def test_statistics_are_those_of_rliable(rliable, shape, levels):
 
 def test_profiles_are_those_of_rliable(rliable):
     library, _ = rliable
-    scores, taus = table(5, 4, levels=5), np.linspace(-0.2, 1.2, 29)  # some thresholds are scores
+    scores, taus = table(5, 4, levels=5), np.arange(-2, 13) / 10  # some thresholds are scores
     found = profile(strata(scores), taus, Resampling(10))
     np.testing.assert_allclose(found.value, library.score_distributions(scores, taus), atol=1e-12)
     np.testing.assert_array_equal(found.at, taus)
@@ -362,14 +362,14 @@ def test_a_band_is_an_interval_at_each_point():
 # ---- failures ----
 
 
-@pytest.mark.parametrize(("failed", "runs"), [(0, 10), (3, 10), (10, 10), (1, 3), (17, 60)])
+@pytest.mark.parametrize(("failed", "runs"), [(0, 5), (3, 10), (9, 9), (1, 3), (17, 60)])
 def test_interval_of_failures_are_the_fractions_that_a_score_test_keeps(failed, runs):
     scores = np.array([0.0] * failed + [1.0] * (runs - failed))
     found = failures([scores], 0.5)
     assert found.value == pytest.approx(failed / runs)
     for end in ends(found):
-        if end in (0.0, 1.0):
-            assert end == failed / runs
+        if failed in (0, runs) and abs(end - failed / runs) < 0.1:
+            assert end == failed / runs  # and not below 0 or above 1 by a rounding
             continue
         away = (failed / runs - end) ** 2  # z^2 p (1 - p) / n at both ends
         assert away == pytest.approx(1.959964**2 * end * (1 - end) / runs, rel=1e-5)
@@ -434,6 +434,6 @@ def test_other_errors():
             estimate(scores)
     with pytest.raises(ValueError, match="on the same tasks, not on 1 and 2"):
         difference([fine], [fine, fine])
-    for options in ({"resamples": 0}, {"confidence": 1.0}, {"confidence": 0.0}):
+    for resamples, confidence in ((0, 0.95), (10, 1.0), (10, 0.0)):
         with pytest.raises(ValueError, match="resamples must be"):
-            Resampling(**options)
+            Resampling(resamples, confidence)

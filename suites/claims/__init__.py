@@ -1,0 +1,1 @@
+"""Claims about reinforcement learning as experiments that end with a verdict. docs/claims.md."""

@@ -1,0 +1,180 @@
+"""From words of the command line to the configuration of a run, and to where the run lies."""
+
+import copy
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import InterpolationKeyError
+
+from suites import usage
+from suites.assembly import CONF, settle
+from suites.errors import UserError
+from suites.records import config_hash, run_path
+from suites.tasks import registry
+
+# The null part of each axis: it adds nothing to an agent's name. All null is the random baseline.
+NULL = {"planner": "none", "world_model": "simulator", "learner": "none"}
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A run as its words describe it, with all that is null and has a default settled.
+
+    Attributes:
+      choices: The option of each group.
+      digest: Hash of the configuration.
+      path: The run directory.
+    """
+
+    config: Any
+    choices: Any
+    task: str
+    agent: str
+    digest: str
+    path: Path
+
+
+def from_command_line() -> list[Composed]:
+    """The run that the command line asks for; none if it asks for help and the like.
+
+    The run itself is made outside of Hydra, which would comment on its errors.
+
+    Raises:
+      UserError: for words that make no run.
+    """
+    _register()
+    sys.argv[1:] = words = usage.arguments(sys.argv[1:])
+    composed: list[tuple[Any, Any]] = []
+
+    @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
+    def command(config: DictConfig) -> None:
+        composed.append((config, HydraConfig.get().runtime.choices))
+
+    with _explained(words):
+        command()
+    return [locate(config, choices) for config, choices in composed]
+
+
+def from_words(words: list[str], folder: str | None = None) -> Composed:
+    """The run that these words, without flags, ask for. To be called inside `composing`.
+
+    Arguments:
+      folder: Of the user's own yamls, as `--config-dir` names it.
+
+    Raises:
+      UserError: for words that make no run.
+    """
+    seeds = [word for word in words if re.fullmatch(r"seed=\d+", word)]
+    # A composition takes a tenth of a second: the many seeds of a sweep share one.
+    shared = tuple(word for word in words if len(seeds) != 1 or word not in seeds)
+    composed, choices = _compose(shared, folder)
+    config = copy.deepcopy(composed)
+    if len(seeds) == 1:
+        config.seed = int(seeds[0].removeprefix("seed="))
+    return locate(config, choices)
+
+
+@lru_cache
+def _compose(given: tuple[str, ...], folder: str | None) -> tuple[Any, Any]:
+    words = usage.arguments(list(given))
+    own = [f"hydra.searchpath=[file://{Path(folder).resolve()}]"] if folder else []
+    with _explained(words):
+        config = hydra.compose("config", [*words, *own], return_hydra_config=True)
+    choices = config.hydra.runtime.choices
+    with flag_override(config, ["struct", "readonly"], False):
+        del config["hydra"]
+    return config, choices
+
+
+@contextmanager
+def composing() -> Iterator[None]:
+    """Hydra made ready, once for many compositions."""
+    _register()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def _register() -> None:
+    registry.register()
+    usage.register(CONF)
+
+
+@contextmanager
+def _explained(words: list[str]) -> Iterator[None]:
+    """What Hydra can't compose, in one line."""
+    try:
+        yield
+    except ConfigCompositionException as error:
+        raise UserError(usage.explain_composition(error, CONF, words)) from error
+    except ValueError as error:  # Hydra's own, for `budget=3`
+        raise UserError(f"can't read the command line: {usage.explain(error)}") from error
+
+
+def locate(config: Any, choices: Any) -> Composed:
+    """Settle and check a configuration, and say what names its run.
+
+    Raises:
+      UserError: for values that make no sense.
+    """
+    given = {axis: choices[axis] != NULL[axis] for axis in NULL}
+    modelled = given["world_model"]
+    settle(config, given["learner"] or modelled, given["planner"], modelled)
+    check(config)
+    task = config.task.get("name") or choices["task"].replace("/", "-")
+    agent = name_agent(choices, config)
+    digest = config_hash(OmegaConf.to_container(config, resolve=False))  # pyright: ignore
+    experiment = None if config.experiment is None else str(config.experiment)
+    path = run_path(str(config.runs_dir), experiment, task, agent, digest, config.seed)
+    return Composed(config, choices, task, agent, digest, path)
+
+
+def check(config: Any) -> None:
+    """Refuse values that make no sense, before anything is made.
+
+    Raises:
+      UserError: says which.
+    """
+    try:
+        OmegaConf.to_container(config, resolve=True)
+    except InterpolationKeyError as error:
+        source = str(error).splitlines()[0].split("'")[1]
+        raise UserError(
+            f"{error.full_key} is that of {source}, which is not there: the chosen"
+            f" {source.partition('.')[0]} does not go with it"
+        ) from None
+    for key in ("video", "force", "checkpoint.replay"):
+        value = OmegaConf.select(config, key)
+        if not isinstance(value, bool):
+            raise UserError(f"{key} is {value!r}: give true or false")
+    least_of = {"seed": 0, "evaluation.seed": 0, "evaluation.episodes": 1, "budget.env_steps": 0}
+    least_of |= {"evaluation.every": 1, "checkpoint.seconds": 0}
+    if config.runs_dir is None:
+        raise UserError("runs_dir is None: give a folder")
+    for key in ("threads", "planner.budget"):
+        if OmegaConf.select(config, key) is not None:
+            least_of[key] = 1
+    for key, least in least_of.items():
+        value = OmegaConf.select(config, key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UserError(f"{key} is {value!r}: give a whole number of at least {least}")
+
+
+def name_agent(choices: Any, config: Any) -> str:
+    """The agent's name in the run directory: the preset's, or that of its parts."""
+    if choices.get("agent"):
+        return choices["agent"].replace("/", "-")
+    parts = [choices[axis] for axis, null in NULL.items() if choices[axis] != null]
+    method = config.planner.get("optimizer") or config.planner.get("search")
+    if method and method not in parts:
+        parts.insert(1, str(method))
+    return "-".join(parts).replace("/", "-") or "random"

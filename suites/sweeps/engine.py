@@ -1,0 +1,310 @@
+"""A sweep at work: which run is started when, what becomes of it, and what is left to do."""
+
+import json
+import math
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from suites.errors import InUseError
+from suites.records import hold, write_atomic
+from suites.sweeps.launchers import Handle, Launcher
+from suites.sweeps.work import Order, Outcome
+
+_POLL = 0.1  # seconds
+_PATIENCE = 5.0  # seconds until a run that another process makes is looked at again
+_GRACE = 15.0  # seconds that runs have to end after ctrl-c
+_STATE_SECONDS = 1.0  # at least so long between two writes of the state
+
+
+@dataclass(eq=False)
+class Job:
+    """A run of the sweep.
+
+    Attributes:
+      words: Of its command.
+      path: Its run directory.
+      method: Its label, or the name of the agent.
+      force: Whether to make it even if it is done.
+      state: waiting, running, done or failed.
+      reason: Why it failed last, or what it waits for.
+      attempts: How often it was started.
+      spent: CPU seconds of these, and of those of the same sweep before.
+      seconds: That its run took on the clock, once it is done.
+      share: How much of it is done, by its own status; None: nothing is known.
+    """
+
+    words: tuple[str, ...]
+    path: Path
+    task: str
+    method: str
+    seed: int
+    threads: int
+    force: bool
+    state: str = "waiting"
+    reason: str = ""
+    attempts: int = 0
+    spent: float = 0.0
+    seconds: float = 0.0
+    share: float | None = None
+    began: float = 0.0  # on the monotonic clock
+    first: tuple[float, float] | None = None  # when a share was seen first, and which
+    not_before: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return f"{self.task} {self.method} seed{self.seed}"
+
+    def summary(self) -> dict[str, Any] | None:
+        """What its run came to; None if it is not done."""
+        return read_json(self.path / "summary.json")
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Its run is done."""
+        self.state, self.seconds = "done", clock_seconds(summary)
+        self.spent = max(self.spent, cpu_seconds(summary))
+
+    def look(self, now: float) -> None:
+        """See how far it is."""
+        status = self.path / "status.json"
+        try:
+            fresh = time.time() - status.stat().st_mtime < now - self.began
+        except OSError:
+            return
+        share = (read_json(status) or {}).get("share") if fresh else None
+        if share is not None:
+            self.share = share
+            self.first = self.first or (now, share)
+
+    def left(self, now: float) -> float | None:
+        """Seconds that it still needs, by its own speed; None if that is not known."""
+        if self.first is None or self.share is None or self.share <= self.first[1]:
+            return None
+        pace = (now - self.first[0]) / (self.share - self.first[1])
+        return pace * (1 - self.share)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; None where there is none, or it is just being written."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def clock_seconds(summary: dict[str, Any]) -> float:
+    """What a run took on the clock."""
+    return summary["ledger"]["wall_seconds"] + summary["ledger"]["evaluation_wall_seconds"]
+
+
+def cpu_seconds(summary: dict[str, Any]) -> float:
+    """What a run took of processors."""
+    return summary["ledger"]["cpu_seconds"] + summary["ledger"]["evaluation_cpu_seconds"]
+
+
+@dataclass
+class Sweep:
+    """Runs, and the folder with their logs and the state of the sweep.
+
+    Attributes:
+      flags: Of each run's command, before its words.
+    """
+
+    folder: Path
+    jobs: list[Job]
+    command: list[str]
+    flags: list[str]
+    launcher: Launcher
+    workers: int | None
+    retries: int
+    timeout: float | None
+    on_event: Callable[["Sweep", Job], None]
+    on_time: Callable[["Sweep"], None]
+    known: dict[Path, list[float]] = field(default_factory=dict)  # seconds of like runs
+    began: float = field(default_factory=time.monotonic)
+    _written: float = 0.0
+    _dirty: bool = True
+
+    def run(self) -> None:
+        """Make all runs that are not done.
+
+        Raises:
+          InUseError: where another process runs this sweep.
+          UserError: where the state can't be written; runs at work are ended.
+          KeyboardInterrupt: after the runs at work were ended.
+        """
+        with hold(self.folder, "makes the same sweep", "runs_dir"):
+            (self.folder / "logs").mkdir(exist_ok=True)
+            self._find_done()
+            self._write_state()
+            handles: dict[Job, Handle] = {}
+            try:
+                self._make(handles)
+            except BaseException:
+                self._stop(handles)
+                raise
+            finally:
+                self._write_state(last=True)
+
+    def _make(self, handles: dict[Job, Handle]) -> None:
+        waiting = [job for job in self.jobs if job.state == "waiting"]
+        while waiting or handles:
+            self._start(waiting, handles)
+            for job, handle in list(handles.items()):
+                if outcome := handle.poll():
+                    del handles[job]
+                    self._settle(job, outcome, waiting)
+            self._write_state()
+            self.on_time(self)
+            time.sleep(_POLL)
+
+    def log(self, job: Job) -> Path:
+        """What a job said."""
+        names = (job.task, job.method, job.path.parent.name, f"seed{job.seed}.log")
+        return self.folder / "logs" / "-".join(names)
+
+    def room(self) -> int:
+        """How many runs may be at work at a time."""
+        return self.workers or self.launcher.slots(max(job.threads for job in self.jobs))
+
+    def _find_done(self) -> None:
+        """What is done already, and what it tells about the rest."""
+        before = (read_json(self.folder / "state.json") or {}).get("jobs", [])
+        spent = {row["path"]: row["cpu_seconds"] for row in before}
+        for job in self.jobs:
+            job.spent = spent.get(str(job.path), 0.0)
+            if job.path.parent not in self.known:
+                found = map(read_json, sorted(job.path.parent.glob("seed*/summary.json")))
+                self.known[job.path.parent] = [clock_seconds(one) for one in found if one]
+            if not job.force and (summary := job.summary()):
+                job.finish(summary)
+
+    def _start(self, waiting: list[Job], handles: dict[Job, Handle]) -> None:
+        now, room = time.monotonic(), self.room()
+        while len(handles) < room and (ready := [job for job in waiting if job.not_before <= now]):
+            job = min(ready, key=self._turn)
+            waiting.remove(job)
+            if not job.force and (summary := job.summary()):  # by another process, meanwhile
+                job.finish(summary)
+                self._tell(job, "done")
+                continue
+            job.attempts, job.began, job.first, job.share = job.attempts + 1, now, None, None
+            order = Order(
+                (sys.executable, "-m", "suites.run", *self.flags, *job.words),
+                os.getcwd(),
+                str(self.log(job).resolve()),
+                self.timeout,
+                job.threads,
+            )
+            handles[job] = self.launcher.start(order)
+            self._tell(job, "running")
+
+    def _turn(self, job: Job) -> tuple[int, float]:
+        """Low seeds first, so that all methods soon have one; and long runs, so that none is late
+        to begin. What nothing is known of may be long.
+        """
+        found = self.known.get(job.path.parent)
+        return job.seed, -sum(found) / len(found) if found else -math.inf
+
+    def _settle(self, job: Job, outcome: Outcome, waiting: list[Job]) -> None:
+        """What a run that ended means."""
+        job.spent += outcome.cpu_seconds
+        if outcome.code == 0 and (summary := job.summary()):
+            job.finish(summary)
+            self.known[job.path.parent].append(job.seconds)
+            self._tell(job, "done")
+        elif outcome.code == InUseError.code:
+            job.attempts -= 1
+            job.not_before = time.monotonic() + _PATIENCE
+            waiting.append(job)
+            self._tell(job, "waiting", "another process makes it")
+        elif outcome.final or job.attempts > self.retries:
+            self._tell(job, "failed", outcome.reason or "it left no summary.json")
+        else:
+            waiting.append(job)  # it goes on from its checkpoint
+            self._tell(job, "waiting", f"once more: {outcome.reason}")
+
+    def _tell(self, job: Job, state: str, reason: str = "") -> None:
+        job.state, job.reason, self._dirty = state, reason, True
+        self.on_event(self, job)
+
+    def _stop(self, handles: dict[Job, Handle]) -> None:
+        """End what is at work, and see it end, so that nothing holds the runs' directories."""
+        for handle in handles.values():
+            handle.stop()
+        until = time.monotonic() + _GRACE
+        while handles and time.monotonic() < until:
+            for job, handle in list(handles.items()):
+                if outcome := handle.poll():
+                    job.spent += outcome.cpu_seconds
+                    job.state, self._dirty = "waiting", True
+                    del handles[job]
+            time.sleep(_POLL)
+
+    def left(self) -> tuple[float, int]:
+        """Seconds until all is done, and of how many runs that is not known.
+
+        A run at work goes on at its own speed. Where that is not known, and for a run that waits,
+        it is the mean of like runs, done or at work: of the same settings with another seed, or
+        else of the same method.
+        """
+        now = time.monotonic()
+        needs = {job: job.left(now) for job in self.jobs if job.state == "running"}
+        like: dict[Any, list[float]] = {path: list(found) for path, found in self.known.items()}
+        for job in self.jobs:
+            if job.state == "done":
+                like.setdefault(job.method, []).append(job.seconds)
+            elif (need := needs.get(job)) is not None:
+                for key in (job.path.parent, job.method):
+                    like.setdefault(key, []).append(now - job.began + need)
+        for job in self.jobs:
+            found = like.get(job.path.parent) or like.get(job.method)
+            if job.state in ("waiting", "running") and needs.get(job) is None and found:
+                already = now - job.began if job.state == "running" else 0.0
+                needs[job] = max(sum(found) / len(found) - already, 0.0)
+        unfinished = sum(job.state in ("waiting", "running") for job in self.jobs)
+        known = [need for need in needs.values() if need is not None]
+        longest = max(known, default=0.0)
+        return max(sum(known) / max(self.room(), 1), longest), unfinished - len(known)
+
+    def clock(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.began
+
+    def spent(self) -> float:
+        """CPU seconds of all that ended, failed attempts too."""
+        return sum(job.spent for job in self.jobs)
+
+    def _write_state(self, last: bool = False) -> None:
+        now = time.monotonic()
+        if not last and not (self._dirty and now - self._written >= _STATE_SECONDS):
+            return
+        self._written, self._dirty = now, False
+        rows = [
+            {
+                "command": shlex.join(job.words),
+                "path": str(job.path),
+                "state": job.state,
+                "attempts": job.attempts,
+                "reason": job.reason or None,
+                "log": str(self.log(job)) if job.attempts else None,
+                "cpu_seconds": round(job.spent, 3),
+                "seconds": round(job.seconds, 3),
+            }
+            for job in self.jobs
+        ]
+        state = {
+            "command": self.command,
+            "process": os.getpid(),
+            "machine": socket.gethostname(),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "jobs": rows,
+        }
+        write_atomic(self.folder / "state.json", json.dumps(state, indent=1).encode() + b"\n")
