@@ -322,6 +322,10 @@ def test_legend_toggles_methods(visit):
     assert families(tab, "frontier") == FAMILIES
     does(tab, "#unprivileged")
     assert families(tab, "frontier") == ["mbpo", "sac"]
+    does(tab, "#only", "fill", "MPC")
+    assert families(tab, "frontier") == ["mpc-cem", "mpc-icem"]
+    does(tab, "#only", "fill", "")
+    assert families(tab, "frontier") == FAMILIES
     tab.locator("[data-entry=sac]").hover()
     assert tab.locator("#frontier g.series.lit").count() == 1
 

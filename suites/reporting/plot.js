@@ -93,7 +93,8 @@ function frame(host, { xs, ys, log, xTitle, yTitle, label }) {
   const width = Math.max(280, host.clientWidth), height = width < 560 ? 340 : 460;
   const box = { left: 52, right: width - 14, top: 14, bottom: height - 46 };
   const svg = el("svg", {
-    viewBox: `0 0 ${width} ${height}`, width, height, role: "img", tabindex: 0, "aria-label": label,
+    viewBox: `0 0 ${width} ${height}`, width, height, role: "img", tabindex: 0,
+    "aria-label": `${label}. Arrow keys go from point to point.`,
   });
   const x = scale(xs, box.left, box.right, log), y = scale(ys, box.bottom, box.top, false);
   const grid = el("g", { class: "grid" }), words = el("g", { class: "axis" });

@@ -1,7 +1,8 @@
 // The page: its state, which is in the address too, its controls, and what is drawn when.
 
 const $ = (id) => document.getElementById(id);
-const FAMILIES = [...new Set(METHODS.map((method) => method.family))];
+const FAMILIES = [...new Set(METHODS.map((method) => method.family))]
+  .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
 const COLOURS = 8, DASHES = ["", "8 4", "2 3"];
 
 // ---- state ----
@@ -110,7 +111,7 @@ function tellPoint(of, series, k, name, point) {
   const text = `${[...seeds].sort().join(" or ")} seeds${of.together ? " a task" : ""}${few}${trained}`;
   $("said").textContent = `${method.name}: ${estimateText(told, of.together)}, ${text}`;
   return el("div", {}, el("strong", {}, method.name), el("p", {}, text), el("dl", {}, ...terms),
-    el("p", { class: "hint" }, "all settings: Enter, or twice a click"));
+    el("p", { class: "hint" }, "Enter or a double click: all settings"));
 }
 
 const settingsOf = (method) => ({ ...DATA.common, ...method.settings });
@@ -328,6 +329,10 @@ function begin() {
   }
   $("all").onclick = () => set({ hide: [] });
   $("none").onclick = () => set({ hide: FAMILIES });
+  $("only").oninput = () => {
+    const words = $("only").value.toLowerCase();
+    set({ hide: FAMILIES.filter((family) => !family.toLowerCase().includes(words)) });
+  };
   $("unprivileged").onclick = () => set({
     hide: FAMILIES.filter((family) => seriesOf(view()).some((of) => of.method.family === family && of.knows)),
   });
