@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import warnings
+from itertools import combinations
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -165,6 +166,7 @@ def test_sets_of_tasks():
     assert together(found) == [["x", "y"], ["x", "y", "z"]]  # three methods on two, two on three
 
 
+@pytest.mark.filterwarnings("ignore:left out")
 def test_command_line(place, monkeypatch, capsys, tmp_path):
     def call(*words):
         monkeypatch.setattr(sys, "argv", ["suites.report", *words])
@@ -205,21 +207,40 @@ def test_names_in_the_scripts_are_unique():
     assert len(names) == len(set(names)) > 50
 
 
-def luminance(colour):
+# How eyes without one kind of cone see linear RGB: Machado, Oliveira and Fernandes 2009.
+EYES = {
+    "all cones": np.eye(3),
+    "no long": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "no medium": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "no short": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def linear(colour):
     rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return linear @ [0.2126, 0.7152, 0.0722]
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
 
 
-def test_colours_stand_out_in_both_themes():
+def lab(rgb):
+    x, y, z = np.cbrt(np.maximum(XYZ @ np.clip(rgb, 0, 1) / XYZ.sum(axis=1), 0.001))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+def test_colours_stand_out(theme):
     style = (report.PAGE / "report.css").read_text()
-    colours = dict(re.findall(r"--(\w+): light-dark\((.*?)\)", style))
-    for theme in (0, 1):
-        shades = {name: pair.split(", ")[theme] for name, pair in colours.items()}
-        for name, least in {**{f"c{i}": 3 for i in range(8)}, "text": 7, "faint": 4.5}.items():
-            for ground in ("page", "panel"):
-                pair = sorted([luminance(shades[name]), luminance(shades[ground])])
-                assert (pair[1] + 0.05) / (pair[0] + 0.05) >= least, (name, ground, theme)
+    pairs = dict(re.findall(r"--(\w+): light-dark\((.*?)\)", style))
+    shades = {name: linear(pair.split(", ")[theme]) for name, pair in pairs.items()}
+    hues = [f"c{i}" for i in range(8)]
+    for name, least in {**dict.fromkeys(hues, 3), "text": 7, "faint": 4.5}.items():
+        for ground in ("page", "panel"):
+            low, high = sorted(XYZ[1] @ shades[of] for of in (name, ground))
+            assert (high + 0.05) / (low + 0.05) >= least, (name, ground)
+    for eyes, seen in EYES.items():
+        for a, b in combinations(hues, 2):
+            apart = lab(np.array(seen) @ shades[a]) - lab(np.array(seen) @ shades[b])
+            assert np.linalg.norm(apart) > 15, (a, b, eyes)
 
 
 def test_benchmark(tmp_path, capsys):

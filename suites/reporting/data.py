@@ -61,7 +61,7 @@ def collect(results: Results, left_out: Sequence[str], place: Path) -> dict[str,
 
 def encode(data: dict[str, Any]) -> str:
     """As JSON that can stand in a page: no tag ends or begins in it."""
-    text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 
@@ -279,7 +279,7 @@ def videos(run: Path) -> list[Path]:
 
 def link(path: Path, place: Path) -> str:
     """From a folder to a file, as a relative address."""
-    return quote(os.path.relpath(path, place).replace(os.sep, "/"))
+    return quote(os.fsencode(os.path.relpath(path, place).replace(os.sep, "/")))
 
 
 def _left_out(runs: Iterable[RunInfo], lines: Sequence[str], place: Path) -> dict[str, Any]:
