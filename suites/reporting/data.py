@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from suites.points import AXES, Group, groups, spent
 from suites.results import Results, RunInfo
-from suites.statistics import DEFAULT, ENOUGH, Interval, estimate, resampled
+from suites.statistics import DEFAULT, ENOUGH, estimate, resampled
 
 Array = NDArray[np.float64]
 TOGETHER = 8  # sets of tasks, at most, that are offered to be looked at together
@@ -38,7 +38,8 @@ def collect(results: Results, left_out: Sequence[str], place: Path) -> dict[str,
     found = groups(results)
     tasks = sorted({group.task for group in found})
     names = sorted({group.method for group in found})
-    sets = together(found)
+    normalised = results.rows["normalised"]
+    sets = together([group for group in found if np.isfinite(normalised[group.rows]).all()])
     return {
         "axes": {name: axis.title for name, axis in AXES.items()},
         "tasks": tasks,
@@ -60,7 +61,7 @@ def collect(results: Results, left_out: Sequence[str], place: Path) -> dict[str,
 
 def encode(data: dict[str, Any]) -> str:
     """As JSON that can stand in a page: no tag ends or begins in it."""
-    text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 
@@ -102,7 +103,7 @@ def draws(results: Results, found: Iterable[Group]) -> dict[int, str]:
     """
     made = {}
     for n in sorted({len(group.runs) for group in found}):
-        if ENOUGH <= n <= 255:
+        if n >= ENOUGH:
             rng = np.random.default_rng(DEFAULT.seed)
             counts = n * resampled(np.array([n]), DEFAULT.resamples, rng)
             made[n] = base64.b64encode(np.rint(counts).astype(np.uint8).tobytes()).decode()
@@ -112,8 +113,7 @@ def draws(results: Results, found: Iterable[Group]) -> dict[int, str]:
 def together(found: Iterable[Group]) -> list[list[str]]:
     """Sets of at least two tasks that can be looked at together, those of most methods first.
 
-    Methods that ran on the same tasks make a set; whoever ran on more is compared on it too. Scores
-    of all its tasks can be normalised.
+    Methods that ran on the same tasks make a set; whoever ran on more is compared on it too.
     """
     ran: dict[str, set[str]] = {}
     for group in found:
@@ -190,7 +190,9 @@ def _groups(
     """Columns over groups; what has a number for each evaluation and seed is packed."""
     costs, acting = spent(results)
     score, normalised = results.rows["score"], results.rows["normalised"]
-    failed = Counter((run.task, run.agent, run.digest) for run in results.unfinished if run.reason)
+    failed = Counter(
+        (run.task, run.agent, run.digest) for run in results.unfinished if run.status == "failed"
+    )
     return {
         "task": [tasks.index(group.task) for group in found],
         "method": [names.index(group.method) for group in found],
@@ -222,14 +224,14 @@ def _intervals(strata: Sequence[Sequence[Array]]) -> dict[str, list[Any]]:
     known = [all(np.isfinite(x).all() for x in of) for of in strata]
     made = [estimate(of) if there else None for of, there in zip(strata, known, strict=True)]
     return {
-        "value": [_told(of, of.value) if of else None for of in made],
-        "low": [_told(of, of.low) if of else None for of in made],
-        "high": [_told(of, of.high) if of else None for of in made],
+        "value": [_told(of.value) if of else None for of in made],
+        "low": [_told(of.low) if of else None for of in made],
+        "high": [_told(of.high) if of else None for of in made],
         "method": [of.method if of else "a score can't be normalised" for of in made],
     }
 
 
-def _told(_: Interval, value: float | None) -> float | int | None:
+def _told(value: float | None) -> float | int | None:
     return None if value is None else _number(float(rounded(np.array(value), 6)))
 
 
@@ -277,7 +279,7 @@ def videos(run: Path) -> list[Path]:
 
 def link(path: Path, place: Path) -> str:
     """From a folder to a file, as a relative address."""
-    return quote(os.path.relpath(path, place).replace(os.sep, "/"))
+    return quote(os.fsencode(os.path.relpath(path, place).replace(os.sep, "/")))
 
 
 def _left_out(runs: Iterable[RunInfo], lines: Sequence[str], place: Path) -> dict[str, Any]:

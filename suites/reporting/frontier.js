@@ -50,7 +50,7 @@ function drawFrontier(host, { view, axis, name, log, bars, points, style, open, 
         const ends = [[px, y.at(point.bar.low)], [px, y.at(point.bar.high)]];
         g.append(el("path", { class: "bar", d: path(ends), style: look.line }));
       }
-      const fill = Number.isNaN(point.share) ? (point.on ? 1 : 0) : point.share;
+      const fill = Number.isNaN(point.share) ? (point.on ? (few ? 0.35 : 1) : 0) : point.share;
       g.append(el("path", { class: "under", ...mark(known, important ? 6 : 3, px, py) }));
       g.append(el("path", {
         class: `mark${point.on ? " on" : ""}${few ? " few" : ""}`,

@@ -51,43 +51,45 @@ function interval(columns, i) {
 // What a resample draws from. `at[k]` is the row of group k. `values` are scores of all runs in one
 // row, normalised where there are several tasks; `weight` makes tasks weigh alike.
 function strata(groups, at) {
-  const one = groups.length === 1;
-  const values = [], weight = [], owner = [];
+  const one = groups.length === 1, least = Math.min(...groups.map((group) => group.seeds.length));
+  const total = groups.reduce((sum, group) => sum + group.seeds.length, 0);
+  const values = new Float64Array(total), weight = new Float64Array(total);
+  let i = 0;
   groups.forEach((group, k) => {
     const n = group.seeds.length, scores = one ? group.score() : group.normalised();
-    for (let i = 0; i < n; i++) {
-      values.push(scores[at[k] * n + i]);
-      weight.push(1 / (groups.length * n));
-      owner.push(k);
+    for (let j = 0; j < n; j++, i++) {
+      values[i] = scores[at[k] * n + j];
+      weight[i] = 1 / (groups.length * n);
     }
   });
-  const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b] || a - b);
-  const least = Math.min(...groups.map((group) => group.seeds.length));
-  return { groups, at, values, weight, owner, order, least };
+  const order = Uint16Array.from(values, (_, i) => i).sort((a, b) => values[a] - values[b] || a - b);
+  return { groups, at, values, weight, order, least };
 }
 
-// Interquartile mean, or mean, where run i counts counts[i] times.
-function statistic(of, name, counts = null) {
-  const { values, weight, order } = of, n = order.length;
-  const cut = name === "mean" ? 0 : Math.floor(n / 4) / n;
+// Interquartile mean, or mean, of the runs; or of a resample where run i counts counts[row + i].
+function statistic({ values, weight, order }, name, counts = null, row = 0) {
+  const n = order.length, cut = name === "mean" ? 0 : Math.floor(n / 4) / n, end = 1 - cut;
   let sum = 0, below = 0, before = cut;
-  for (const i of order) {
-    below += counts ? weight[i] * counts[i] : weight[i];
-    const here = Math.min(Math.max(below, cut), 1 - cut);
+  for (let k = 0; k < n && before < end; k++) {
+    const i = order[k];
+    below += counts === null ? weight[i] : weight[i] * counts[row + i];
+    if (below <= before) continue;
+    const here = below < end ? below : end;
     sum += (here - before) * values[i];
     before = here;
   }
-  return sum / (1 - 2 * cut);
+  return sum / (before - cut);
 }
 
-function meanCost(of, axis, counts = null) {
+// The mean of a cost; of a resample as above.
+function meanCost({ groups, at, weight }, axis, counts = null, row = 0) {
   let sum = 0, i = 0;
-  of.groups.forEach((group, k) => {
-    const n = group.seeds.length, costs = group.cost(axis);
+  for (let k = 0; k < groups.length; k++) {
+    const n = groups[k].seeds.length, costs = groups[k].cost(axis), first = at[k] * n;
     for (let j = 0; j < n; j++, i++) {
-      sum += of.weight[i] * (counts ? counts[i] : 1) * costs[of.at[k] * n + j];
+      sum += weight[i] * (counts === null ? 1 : counts[row + i]) * costs[first + j];
     }
-  });
+  }
   return sum;
 }
 
@@ -95,34 +97,35 @@ function meanCost(of, axis, counts = null) {
 
 const DRAWS = {}; // by the number of seeds: how often each is drawn in each resample
 function drawsOf(n) {
-  if (!DRAWS[n]) {
-    const text = atob(DATA.bootstrap.draws[n]);
-    DRAWS[n] = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
-  }
+  DRAWS[n] ??= Uint8Array.from(atob(DATA.bootstrap.draws[n]), (letter) => letter.charCodeAt(0));
   return DRAWS[n];
 }
 
-// Fills counts [N] with resample r. The draws of a number of seeds are shared by all groups that
-// have as many: each group begins elsewhere in them, so that groups are drawn independently. All
-// rows of a group are drawn together, since they are of the same runs.
-function resample(of, r, counts, first = of.groups[0].index) {
-  let i = 0;
-  for (const group of of.groups) {
-    const n = group.seeds.length, shift = ((r + group.index - first) % RESAMPLES) * n;
-    const table = drawsOf(n);
-    for (let j = 0; j < n; j++) counts[i++] = table[shift + j];
+// How often each run counts in each resample [R, N]: the same for all rows of these groups, since
+// they are of the same runs. Draws of a number of seeds are shared by all groups that have as many:
+// each group begins elsewhere in them, so that groups are drawn independently.
+const COUNTS = new Map();
+function countsOf(groups) {
+  if (COUNTS.has(groups)) return COUNTS.get(groups);
+  const total = groups.reduce((sum, group) => sum + group.seeds.length, 0);
+  const made = new Uint8Array(RESAMPLES * total);
+  for (let r = 0, i = 0; r < RESAMPLES; r++) {
+    for (const group of groups) {
+      const n = group.seeds.length, row = ((r + group.index - groups[0].index) % RESAMPLES) * n;
+      made.set(drawsOf(n).subarray(row, row + n), i);
+      i += n;
+    }
   }
+  COUNTS.set(groups, made);
+  return made;
 }
 
 // A statistic and its percentile interval; with too few seeds only the former.
 function estimate(of, name) {
   const value = statistic(of, name);
   if (of.least < ENOUGH || !Number.isFinite(value)) return { value, low: null, high: null };
-  const counts = new Uint8Array(of.values.length), draws = new Float64Array(RESAMPLES);
-  for (let r = 0; r < RESAMPLES; r++) {
-    resample(of, r, counts);
-    draws[r] = statistic(of, name, counts);
-  }
+  const counts = countsOf(of.groups), n = of.values.length, draws = new Float64Array(RESAMPLES);
+  for (let r = 0; r < RESAMPLES; r++) draws[r] = statistic(of, name, counts, r * n);
   draws.sort();
   const tail = (1 - CONFIDENCE) / 2, last = RESAMPLES - 1;
   return { value, low: draws[Math.floor(tail * last)], high: draws[Math.ceil((1 - tail) * last)] };
@@ -164,14 +167,12 @@ function membership(points, axis, name) {
   const count = Math.round(Math.min(RESAMPLES, Math.max(200, 300_000 / (some.length + 1))));
   const cost = new Float32Array(some.length), score = new Float32Array(some.length);
   const on = new Uint8Array(some.length), share = new Float64Array(some.length);
-  const longest = Math.max(0, ...some.map((point) => point.strata.values.length));
-  const counts = new Uint8Array(longest);
   const order = sortedBy(some.map((p) => p.cost), some.map((p) => p.score.value));
   for (let r = 0; r < count; r++) {
-    some.forEach((point, k) => {
-      resample(point.strata, r, counts, 0);
-      cost[k] = meanCost(point.strata, axis, counts);
-      score[k] = statistic(point.strata, name, counts);
+    some.forEach(({ strata: of }, k) => {
+      const row = ((r + of.groups[0].index) % RESAMPLES) * of.values.length; // methods independently
+      cost[k] = meanCost(of, axis, countsOf(of.groups), row);
+      score[k] = statistic(of, name, countsOf(of.groups), row);
     });
     pareto(cost, score, order, on);
     for (let k = 0; k < on.length; k++) share[k] += on[k] / count;
@@ -213,11 +214,12 @@ function estimated(of, name) {
 const PREFIXES = [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 
 // Three digits, and k, M, G, T, P for what is large: 1.25M.
-function short(x, digits = 3) {
+function short(x, digits = 3, large = 1e3) {
   if (x === null || x === undefined || Number.isNaN(x)) return "–";
   const size = Math.abs(x);
   if (size >= 1e18) return x.toExponential(1);
   const [unit, letter] = PREFIXES.find(([unit]) => size >= unit * (1 - 0.5 * 10 ** -digits)) ?? [1, ""];
+  if (size >= 1e3 && size < large) return String(Math.round(x));
   if (size > 0 && size < 1e-3) return x.toExponential(1);
   return `${Number((x / unit).toPrecision(digits))}${letter}`;
 }

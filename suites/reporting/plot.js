@@ -64,13 +64,7 @@ function scale(values, from, to, log) {
 function ticks(of, room) {
   const { low, high, log } = of;
   const most = Math.max(2, Math.floor(Math.abs(of.to - of.start) / room));
-  if (!log) {
-    const rough = (high - low) / most, unit = 10 ** Math.floor(Math.log10(rough));
-    const step = unit * [1, 2, 5, 10].find((m) => m * unit >= rough * 0.999);
-    const made = [];
-    for (let i = Math.ceil(low / step); i * step <= high; i++) made.push(i * step);
-    return { major: made.map((x) => (Math.abs(x) < step / 1e6 ? 0 : x)), minor: [] };
-  }
+  if (!log) return { major: even(low, high, most), minor: [] };
   const every = Math.max(1, Math.ceil((high - low) / most));
   const major = [], minor = [];
   for (let e = Math.floor(low); e <= Math.ceil(high); e++) {
@@ -79,15 +73,19 @@ function ticks(of, room) {
     for (let m = 2; m < 10 && every === 1; m++) minor.push(m * 10 ** e);
   }
   const inside = (x) => Math.log10(x) >= low && Math.log10(x) <= high;
-  let [shown, others] = [major.filter(inside), minor.filter(inside)];
-  if (shown.length < 2) { // less than two decades: multiples get labels too
-    const wanted = high - low < 0.5 ? [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9] : [1, 2, 5];
-    const extra = [];
-    for (let e = Math.floor(low); e <= high; e++) extra.push(...wanted.map((m) => m * 10 ** e));
-    shown = extra.filter(inside);
-    while (shown.length > most) shown = shown.filter((_, i) => i % 2 === 0);
-  }
-  return { major: shown, minor: others };
+  const shown = major.filter(inside), others = minor.filter(inside);
+  if (shown.length > 1) return { major: shown, minor: others };
+  if (high - low < 0.6) return { major: even(10 ** low, 10 ** high, Math.min(most, 6)), minor: [] };
+  return { major: [...major, ...minor].filter((x) => /^[125]/.test(x.toExponential()) && inside(x)), minor: others };
+}
+
+// Multiples of 1, 2 or 5 times a power of ten, at most so many and one.
+function even(low, high, most) {
+  const rough = (high - low) / most, unit = 10 ** Math.floor(Math.log10(rough));
+  const step = unit * [1, 2, 5, 10].find((m) => m * unit >= rough * 0.999);
+  const made = [];
+  for (let i = Math.ceil(low / step); i * step <= high; i++) made.push(Number((i * step).toPrecision(12)));
+  return made;
 }
 
 // An empty plot in `host`: axes, grid, titles; x and y to pixels; a group that is clipped to it.
@@ -95,7 +93,8 @@ function frame(host, { xs, ys, log, xTitle, yTitle, label }) {
   const width = Math.max(280, host.clientWidth), height = width < 560 ? 340 : 460;
   const box = { left: 52, right: width - 14, top: 14, bottom: height - 46 };
   const svg = el("svg", {
-    viewBox: `0 0 ${width} ${height}`, width, height, role: "img", tabindex: 0, "aria-label": label,
+    viewBox: `0 0 ${width} ${height}`, width, height, role: "img", tabindex: 0,
+    "aria-label": `${label}. Arrow keys go from point to point.`,
   });
   const x = scale(xs, box.left, box.right, log), y = scale(ys, box.bottom, box.top, false);
   const grid = el("g", { class: "grid" }), words = el("g", { class: "axis" });
@@ -103,7 +102,7 @@ function frame(host, { xs, ys, log, xTitle, yTitle, label }) {
   for (const value of up.major) {
     const at = y.at(value);
     grid.append(el("line", { x1: box.left, x2: box.right, y1: at, y2: at }));
-    words.append(el("text", { x: box.left - 7, y: at + 4, "text-anchor": "end" }, short(value)));
+    words.append(el("text", { x: box.left - 7, y: at + 4, "text-anchor": "end" }, short(value, 3, 1e4)));
   }
   for (const value of across.minor) {
     const at = x.at(value);

@@ -1,7 +1,8 @@
 // The page: its state, which is in the address too, its controls, and what is drawn when.
 
 const $ = (id) => document.getElementById(id);
-const FAMILIES = [...new Set(METHODS.map((method) => method.family))];
+const FAMILIES = [...new Set(METHODS.map((method) => method.family))]
+  .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
 const COLOURS = 8, DASHES = ["", "8 4", "2 3"];
 
 // ---- state ----
@@ -110,7 +111,7 @@ function tellPoint(of, series, k, name, point) {
   const text = `${[...seeds].sort().join(" or ")} seeds${of.together ? " a task" : ""}${few}${trained}`;
   $("said").textContent = `${method.name}: ${estimateText(told, of.together)}, ${text}`;
   return el("div", {}, el("strong", {}, method.name), el("p", {}, text), el("dl", {}, ...terms),
-    el("p", { class: "hint" }, "all settings: Enter, or twice a click"));
+    el("p", { class: "hint" }, "Enter or a double click: all settings"));
 }
 
 const settingsOf = (method) => ({ ...DATA.common, ...method.settings });
@@ -266,6 +267,7 @@ function drawDetails() {
   const all = settingsOf(method), [planner, model, learner] = method.parts;
   const settings = (keys) => plainTable(["setting", "value"], keys.map((key) => [key, all[key] ?? "–"]));
   const groups = GROUPS.filter((group) => group.method === method);
+  const runs = runRows((group) => group.method === method), filmed = runs.some((run) => run.videos.length);
   const known = [...new Set(groups.flatMap((group) => group.privileges))].map((name) => el("li", {}, `${name}: ${PRIVILEGES[name] ?? ""}`));
   dialog.replaceChildren(
     el("button", { type: "button", class: "close", "aria-label": "close", onclick: () => dialog.close() }, "×"),
@@ -276,8 +278,8 @@ function drawDetails() {
     method.telling.length ? settings(method.telling) : el("p", {}, "Its parts alone."),
     el("details", {}, el("summary", {}, "All settings"), settings(Object.keys(all).sort())),
     el("details", {}, el("summary", {}, "Its runs"),
-      plainTable(["task", "seed", "folder", "videos"], runRows((group) => group.method === method).map((run) => [
-        DATA.tasks[run.group.task], String(run.seed), folder(run.path), videoLinks(run.videos),
+      plainTable(["task", "seed", "folder", ...(filmed ? ["videos"] : [])], runs.map((run) => [
+        DATA.tasks[run.group.task], String(run.seed), folder(run.path), ...(filmed ? [videoLinks(run.videos)] : []),
       ]))),
   );
   if (!dialog.open) dialog.showModal();
@@ -327,13 +329,17 @@ function begin() {
   }
   $("all").onclick = () => set({ hide: [] });
   $("none").onclick = () => set({ hide: FAMILIES });
+  $("only").oninput = () => {
+    const words = $("only").value.toLowerCase();
+    set({ hide: FAMILIES.filter((family) => !family.toLowerCase().includes(words)) });
+  };
   $("unprivileged").onclick = () => set({
     hide: FAMILIES.filter((family) => seriesOf(view()).some((of) => of.method.family === family && of.knows)),
   });
   $("details").addEventListener("close", () => state.method && set({ method: "" }));
   fixed("videos", DATA.runs.videos.some((of) => of.length), videosTable);
   fixed("left-out", DATA.left_out.task.length || DATA.left_out.lines.length, leftOutTable);
-  $("left-out-note").textContent = `${plural(DATA.left_out.task.length, "run")} left out, and what could not be read:`;
+  $("left-out-note").textContent = `${plural(DATA.left_out.task.length, "run")} left out${DATA.left_out.lines.length ? "; below the table, what was said while reading" : ""}.`;
   $("left-out-lines").append(...DATA.left_out.lines.map((line) => el("li", {}, line)));
   fixed("protocol", true, protocolTable);
   $("versions").append(versionsTable());
