@@ -8,13 +8,13 @@ import pytest
 import yaml
 
 from suites import claim as command
-from suites import usage
 from suites.assembly import CONF
 from suites.claims import design, report
 from suites.claims.judge import judge
 from suites.claims.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
 from suites.sweeps.command import make_jobs
 from suites.sweeps.grid import expand
+from suites.tasks import registry
 
 NAMES = design.names()
 
@@ -42,25 +42,13 @@ def test_every_arm_composes(name, budget, tmp_path):
     for words in found:
         said = dict(word.split("=", 1) for word in words)
         first.setdefault(said["label"], words)
-        known = usage.arguments([f"task={said['task']}"])  # refuses unknown ones
-        assert known
+        assert said["task"] in registry.names()
         key = said["label"], said["task"]
         seeds[key] = seeds.get(key, 0) + 1
     jobs = make_jobs(list(first.values()), None)
     assert {job.method for job in jobs} == set(claim.runs["variants"]) == set(claim.test.arms)
     assert min(seeds.values()) >= 5  # with fewer there is no verdict
     assert claim.limits
-
-
-def test_the_full_budget_is_the_larger(tmp_path):
-    def steps(name, budget):
-        claim = design.load(name, budget)
-        found = expand(claim.words(str(tmp_path), None), [claim.folder(str(tmp_path))])
-        said = [dict(word.split("=", 1) for word in words) for words in found]
-        return sum(float(one.get("budget.env_steps", 1e5)) for one in said)
-
-    for name in NAMES:
-        assert steps(name, "full") > steps(name, "laptop")
 
 
 def test_docs_tell_every_claim():
@@ -296,14 +284,13 @@ def test_a_yaml_that_makes_no_sense_is_refused(said, own, tmp_path, changes, tol
 
 
 def test_a_claim_from_end_to_end(said, own, tmp_path, monkeypatch):
-    """Two runs, and one that fails; again, and in the table of all."""
+    """A run, and one that fails; again, and in the table of all."""
     monkeypatch.chdir(CONF.parent)
     own(
         test={"kind": "failures", "compare": [["x"], ["y"]], "threshold": 0.9, "needs": "any",
               "rule": "above", "margin": 0.2},
-        budgets__laptop__runs__grid__seed=[0, 1],
-        budgets__laptop__runs__variants__y={"overrides": ["agent=random", "planner.repeat=-1"],
-                                            "grid": {"seed": 0}},
+        budgets__laptop__runs__grid__seed=0,
+        budgets__laptop__runs__variants__y=["agent=random", "planner.repeat=-1"],
     )  # fmt: skip
     words = ["mine", f"runs_dir={tmp_path}", f"out={tmp_path / 'results'}", "workers=2"]
     code, out, error = said(*words)
@@ -313,12 +300,12 @@ def test_a_claim_from_end_to_end(said, own, tmp_path, monkeypatch):
     assert "failed" in error
     assert len(record["failed"]) == 1
     assert "repeat" in next(iter(record["failed"].values()))
-    assert record["comparisons"][0]["seeds"] == 2
+    assert record["comparisons"][0]["seeds"] == 1
     assert record["verdict"] == UNDECIDED
     assert f"VERDICT: {record['verdict']}" in out
     assert (folder / "verdict.md").exists()
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("summary.json")}
-    assert len(before) == 2
+    assert len(before) == 1
     code, again, _ = said(*words, "run=false")
     assert code == 0
     assert again == out[out.index("A claim.") :]
