@@ -26,7 +26,7 @@ Claims
 {claims}
 
 Keys
-  budget: laptop   # laptop: a quarter of an hour on two cores, at most; full: as the claim was made
+  budget: laptop   # laptop: about a quarter of an hour on two cores; full: as the claim was made
   seeds: null      # so many of them, from 0 on; null: as the claim's yaml says
   workers: null    # runs at a time; null: as many as there are cores for
   run: true        # false: make no runs, decide by what is done
