@@ -7,14 +7,13 @@ with a worker for each core that this process may use. The sweep's time is compa
 theirs, shared out among the workers. Beside that, runs whose functions of record keeping are timed.
 """
 
-import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from functools import wraps
@@ -24,6 +23,7 @@ from unittest.mock import patch
 from benchmarks.report import machine, parse, print_table, write_json
 from suites import run, session
 from suites.command import composing, from_words
+from suites.evaluate import Stopwatch, evaluate
 from suites.ledger import Meter, allowed_threads
 from suites.records import Run
 from suites.sweeps.grid import expand
@@ -45,9 +45,12 @@ class Plan:
 FULL = Plan(
     ("planner=mpc,mcts", "planner.budget=2000", "task=cheetah,reacher", "seed=0,1,2"),
     {
+        "planning, cheetah": ("planner=mpc",),
         "planning, cheetah, 2000 steps a decision": ("planner=mpc", "planner.budget=2000"),
-        "the random agent, cheetah": ("agent=random",),
-        "soft actor-critic, cheetah, 5000 steps": ("learner=sac", "budget.env_steps=5000"),
+        "soft actor-critic, cheetah, 8000 steps": (
+            *("learner=sac", "budget.env_steps=8000"),
+            *("evaluation.every=4000", "evaluation.episodes=1"),
+        ),
     },
 )
 QUICK = Plan(
@@ -93,31 +96,63 @@ def against_single_runs(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _spent() -> float:
-    """CPU seconds of this process and of its ended children."""
-    both = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in both)
+class Watch:
+    """CPU seconds inside functions, by name; of those within others only the outermost counts."""
 
+    def __init__(self) -> None:
+        self.taken: dict[str, float] = {}
+        self._inside = False
 
-def record_keeping(name: str, words: Sequence[str]) -> dict[str, Any]:
-    """What of a run's CPU time its records took. Functions within others count once."""
-    taken: dict[str, float] = {}
-    inside = False
+    def timed(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """The same function, watched."""
 
-    def timed(function: Callable[..., Any], called: str) -> Callable[..., Any]:
         @wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal inside
-            if inside:
+            if self._inside:
                 return function(*arguments, **named)
-            inside, begin = True, _spent()
+            self._inside, begin = True, time.process_time()
             try:
                 return function(*arguments, **named)
             finally:
-                inside = False
-                taken[called] = taken.get(called, 0.0) + _spent() - begin
+                self._inside = False
+                spent = time.process_time() - begin
+                self.taken[name] = self.taken.get(name, 0.0) + spent
 
         return call
+
+    @property
+    def total(self) -> float:
+        """Of all functions."""
+        return sum(self.taken.values())
+
+
+def record_keeping(name: str, words: Sequence[str]) -> dict[str, Any]:
+    """What of a run's CPU time its records took, and its evaluator, beside agent and task."""
+    records, work = Watch(), Watch()
+    played = 0.0
+
+    def play(*arguments: Any, **named: Any) -> Iterator[Any]:
+        """`evaluate`, watched."""
+        nonlocal played
+        episodes = evaluate(*arguments, **named)
+        while True:
+            begin = time.process_time() - records.total - work.total
+            episode = next(episodes, None)
+            played += time.process_time() - records.total - work.total - begin
+            if episode is None:
+                return
+            yield episode
+
+    begun: list[float] = []
+    enter, leave = Stopwatch.__enter__, Stopwatch.__exit__
+
+    def start(watch: Stopwatch) -> None:
+        enter(watch)
+        begun.append(time.process_time())
+
+    def stop(watch: Stopwatch, *how: object) -> None:
+        work.taken["work"] = work.total + time.process_time() - begun.pop()
+        leave(watch, *how)
 
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -126,24 +161,34 @@ def record_keeping(name: str, words: Sequence[str]) -> dict[str, Any]:
         composed = from_words([*words, "threads=1", f"runs_dir={folder}"])
         for owner, names in _RECORDS:
             for called in names:
-                function = timed(getattr(owner, called), called)
+                function = records.timed(getattr(owner, called), called)
                 stack.enter_context(patch.object(owner, called, function))
-        begin = _spent()
+        stack.enter_context(patch.object(session, "evaluate", play))
+        stack.enter_context(patch.object(Stopwatch, "__enter__", start))
+        stack.enter_context(patch.object(Stopwatch, "__exit__", stop))
+        children = _children_seconds()
+        begin = time.process_time()
         run.execute(composed, Meter())
-        total = _spent() - begin
-        text = (composed.path / "evaluations.jsonl").read_text()
-    rows = [json.loads(line) for line in text.splitlines()]
-    playing = rows[-1]["evaluation_wall_seconds"] - rows[-1]["evaluation_compile_seconds"]
-    working = rows[-1]["evaluation_act_seconds"] + rows[-1]["evaluation_collect_seconds"]
-    most = sorted(taken, key=lambda called: -taken[called])[:3]
+        git = _children_seconds() - children
+        total = time.process_time() - begin + git
+    recording = records.total + git
+    most = sorted(records.taken.items(), key=lambda item: item[1], reverse=True)[:3]
     return {
         "line": name,
         "CPU, s": round(total, 2),
-        "records, s": round(sum(taken.values()), 3),
-        "records, %": round(100 * sum(taken.values()) / total, 2),
-        "evaluator, %": round(100 * (playing - working) / playing, 2),
-        "most of it": ", ".join(f"{called} {taken[called]:.3f}" for called in most),
+        "records, s": round(recording, 3),
+        "records, %": round(100 * recording / total, 2),
+        "evaluator, s": round(played, 3),
+        "evaluator, %": round(100 * played / total, 2),
+        "wanted, %": 1,
+        "most of the records": ", ".join(f"{called} {seconds:.3f}" for called, seconds in most),
     }
+
+
+def _children_seconds() -> float:
+    """CPU seconds of ended children: of a run they are git's, which its manifest asks."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime
 
 
 def measure(plan: Plan) -> dict[str, Any]:

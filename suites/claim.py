@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import suites.environment  # noqa: F401  (before NumPy)
-from suites import tables
 from suites.claims import design, report
 from suites.claims.judge import judge
 from suites.environment import complain
 from suites.errors import UserError
 from suites.options import Key, command, read_options, split
 from suites.sweeps import command as sweeps
+from suites.sweeps.engine import read_json
 
 HELP = """\
 What the essay "Deep Reinforcement Learning Doesn't Work Yet" (Irpan 2018) claims, as experiments
@@ -30,6 +30,7 @@ Keys
   seeds: null      # so many of them, from 0 on; null: as the claim's yaml says
   workers: null    # runs at a time; null: as many as there are cores for
   run: true        # false: make no runs, decide by what is done
+  plan: false      # true: make no runs, say what they will cost, by short ones
   runs_dir: runs   # runs and verdict go to <runs_dir>/claims/<name>-<budget>
   out: results     # where `all` keeps verdicts and the table, claims.md"""
 KEYS = {
@@ -37,6 +38,7 @@ KEYS = {
     "seeds": Key(int, None, least=1),
     "workers": Key(int, None, least=1),
     "run": Key(bool, True),
+    "plan": Key(bool, False),
     "runs_dir": Key(str, "runs"),
     "out": Key(str, "results"),
 }
@@ -65,17 +67,25 @@ def claim(words: list[str]) -> int:
     options = read_options(said, KEYS)
     if len(chosen) != 1:
         raise UserError("give the name of one claim, or all; --help lists them")
+    if options["plan"] and chosen == ["all"]:
+        raise UserError("plan=true goes with the name of one claim")
     if chosen != ["all"]:
         return test(design.load(chosen[0], options["budget"]), options)
     code = 0
-    for name in design.names():
+    for name in design.names() if options["run"] else ():
         one = design.load(name, options["budget"])
-        if options["run"] and not (one.folder(options["runs_dir"]) / "verdict.json").exists():
+        decided = read_json(one.folder(options["runs_dir"]) / "verdict.json")
+        if decided and not decided["waiting"]:
+            continue
+        try:
             code = max(code, test(one, options))
+        except UserError as error:  # the others go on
+            complain(f"error: {error}")
+            code = 1
     stored = report.collect(Path(options["runs_dir"]), Path(options["out"]))
     if not stored:
         raise UserError("no claim has a verdict yet")
-    print(tables.text(report.overview(stored)))
+    print(report.brief(stored))
     complain(f"written to {options['out']}/claims.md")
     return code
 
@@ -84,11 +94,11 @@ def test(one: design.Claim, options: dict[str, Any]) -> int:
     """Make the runs of a claim that are missing, and decide; 1 if some of them failed."""
     folder = one.folder(options["runs_dir"])
     jobs = one.jobs(options["runs_dir"], options["seeds"])
-    code = 0
-    if options["run"]:
-        workers = [f"sweep.workers={options['workers']}"] if options["workers"] else []
-        words = one.words(options["runs_dir"], options["seeds"])
-        code = sweeps.main(["-m", "-cd", str(folder), *words, *workers])
+    words = ["-m", "-cd", str(folder), *one.words(options["runs_dir"], options["seeds"])]
+    words += [f"sweep.workers={options['workers']}"] if options["workers"] else []
+    if options["plan"]:
+        return sweeps.main([*words, "--plan-cost"])
+    code = sweeps.main(words) if options["run"] else 0
     record = judge(one, jobs)
     report.write(record, folder)
     print(report.told(record))

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,10 @@ def from_words(words: list[str], folder: str | None = None) -> Composed:
     return locate(config, choices)
 
 
-@lru_cache
+@cache
 def _compose(given: tuple[str, ...], folder: str | None) -> tuple[Any, Any]:
     words = usage.arguments(list(given))
-    own = [f"hydra.searchpath=[file://{Path(folder).resolve()}]"] if folder else []
+    own = [f"hydra.searchpath=['file://{Path(folder).resolve()}']"] if folder else []
     with _explained(words):
         config = hydra.compose("config", [*words, *own], return_hydra_config=True)
     choices = config.hydra.runtime.choices

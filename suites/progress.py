@@ -39,6 +39,9 @@ class Progress:
         self._times.append(time.perf_counter())
         self._plans.append(plan_seconds)
         done = (episode - self._first) * self._horizon + steps
+        tenth = done * _LINES // self._total
+        if self._bar is None and tenth <= self._said:
+            return
         text = (
             f"return {score:.1f}, plan {1e3 * float(np.mean(self._plans)):.1f} ms,"
             f" {duration(self._left(done))} left"
@@ -47,8 +50,8 @@ class Progress:
         if self._bar is not None:
             self._bar.set_description_str(f"{name}: {text}", refresh=False)
             self._bar.update(done - self._bar.n)
-        elif done * _LINES // self._total > self._said:
-            self._said = done * _LINES // self._total
+        else:
+            self._said = tenth
             print(f"{name}, step {steps}: {text}", file=sys.stderr, flush=True)
 
     def _left(self, done: int) -> float:

@@ -52,6 +52,13 @@ Examples
   python -m suites.run planner.latency=0.05                 the plan comes 50 ms late, as on a robot
   python -m suites.run --config-dir my_conf task=my_task    your own task: my_conf/task/my_task.yaml
 
+Sweeps: lists of values make a run of each combination, in processes of their own
+  python -m suites.run -m planner=mpc,mcts task=cheetah,walker seed=0,1,2
+  python -m suites.run -m +sweep=planners seed=0,1          a named sweep: conf/sweep/planners.yaml
+  python -m suites.run -m +sweep=planners --plan-cost       what it will cost, before it is begun
+  python -m suites.run -m task=cheetah,walker sweep.workers=2 sweep.timeout=3600
+  python -m suites.run -m +sweep=planners launcher=ray launcher.address=auto
+
 A run leaves {layout}
 with config.yaml, manifest.json, evaluations.jsonl, metrics.jsonl and summary.json. The same command
 continues a run that was stopped, and skips one that is done. `python -m suites.evaluate <run>`
@@ -65,6 +72,18 @@ Tasks of control (a bare domain means the one that comes first)
 
 Atari games
 {games}
+
+Named sweeps (-m +sweep=<name>)
+  {sweeps}
+
+Keys of a sweep (with -m)
+{sweep}
+
+Keys of launcher=ray (launcher.<key>=value)
+{ray}
+
+Keys of launcher=slurm (launcher.<key>=value)
+{slurm}
 
 Keys of the run, with their defaults
 {run}
@@ -105,12 +124,17 @@ def help_text(conf: Path) -> str:
     tasks = [[f"{domain}-{task}" for task in found] for domain, found in DOMAINS.items()]
     own = sorted(path.stem for path in (conf / "task").glob("*.yaml"))
     run = (conf / "config.yaml").read_text()
+    sweep = (conf / "sweep.yaml").read_text()
     return _TEMPLATE.format(
         layout="<runs_dir>/[<experiment>/]<task>/<agent>/<config hash>/seed<k>/",
         groups="\n".join(f"  {name:<12} {', '.join(found)}" for name, found in groups.items()),
         tasks="\n".join(_wrap(", ".join(found)) for found in [*tasks, registry.TOYS, own]),
         games=_wrap(", ".join(GAMES)),
         options=_keys("\n".join(_option(name, *said) for name, said in OPTIONS.items())),
+        sweeps=", ".join(sorted(path.stem for path in (conf / "sweep").glob("*.yaml"))),
+        sweep=_keys(sweep[sweep.index("\nsweep:") :]) + "\n  launcher: local       # ray, slurm",
+        ray=_keys((conf / "launcher" / "ray.yaml").read_text()),
+        slurm=_keys((conf / "launcher" / "slurm.yaml").read_text()),
         run=_keys(run[run.index("seed:") : run.index("hydra:")]),
         planner=_keys((conf / "planner" / "mpc.yaml").read_text()),
         tree=_keys((conf / "planner" / "mcts.yaml").read_text()),
@@ -141,7 +165,7 @@ def arguments(words: list[str]) -> list[str]:
     """The command line's words, flags before overrides, as Hydra needs them.
 
     Raises:
-      UserError: for a flag that there is not.
+      UserError: for a flag that there is not, and for a setting of sweeps.
     """
     for word in words:
         flag = word.partition("=")[0]
@@ -150,6 +174,8 @@ def arguments(words: list[str]) -> list[str]:
                 f"unknown flag '{flag}': values are set without dashes, as in seed=1; --help tells"
                 " more"
             )
+        if flag.lstrip("+").partition(".")[0] in ("sweep", "launcher"):
+            raise UserError(f"'{word}' is for a sweep: add -m; docs/sweeps.md tells more")
         if flag in _GROUPS and word.partition("=")[2] == "null":
             raise UserError(f"{flag} needs a choice, as in {flag}=<name>; --help lists all")
     learns = any(word.startswith("learner=") and word != "learner=none" for word in words)

@@ -67,6 +67,10 @@ def complaint(command, *words: str) -> str:
         ("video=maybe", "video is 'maybe': give true or false"),
         ("budget.env_steps=10", "nothing in this agent learns"),
         ("--seed=1", "unknown flag '--seed'"),
+        ("+sweep=planners", "'+sweep=planners' is for a sweep: add -m"),
+        ("launcher=ray", "is for a sweep: add -m"),
+        ("sweep.workers=2", "is for a sweep: add -m"),
+        ("--plan-cost", "--plan-cost goes with -m"),
     ],
 )
 def test_one_line(command, word, said):

@@ -16,6 +16,8 @@ from suites import usage
 from suites.assembly import CONF
 from suites.command import from_command_line
 from suites.ledger import Costs, columns
+from suites.sweeps import command as sweeps
+from suites.sweeps.grid import expand
 from suites.tasks import registry
 
 # Two plans of 20 steps at each decision.
@@ -154,7 +156,7 @@ def test_kill_loses_no_finished_episode(command, tmp_path):
     process.send_signal(signal.SIGSTOP)  # it stays, while another one tries
     second = start(killed, *words)
     _, complaint = second.communicate()
-    assert second.returncode == 2
+    assert second.returncode == 3
     assert complaint.count("\n") == 1
     assert f"in use by process {process.pid}" in complaint
     process.send_signal(signal.SIGKILL)
@@ -227,6 +229,10 @@ def test_examples_of_the_help_compose(monkeypatch, tmp_path):
     for line in examples:
         words = line.split("  ")[1].split()[3:]
         words = [str(tmp_path) if word == "my_conf" else word for word in words]
+        if "-m" in words:
+            _, _, overrides = sweeps.split(words)
+            assert len(sweeps.make_jobs(expand(overrides, [CONF]), None)) > 1
+            continue
         monkeypatch.setattr(sys, "argv", ["suites.run", *words])
         (composed,) = from_command_line()
         assert composed.config.task["_target_"]

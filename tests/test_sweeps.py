@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commandline import CommandLine
+from rich.console import Console
 from sweeping import TOY, folders, gone, holder, start, starts, wait_until
 
 from suites.command import composing, from_command_line, from_words
 from suites.errors import InUseError, UserError
 from suites.records import hold
+from suites.sweeps import display
 from suites.sweeps.engine import Job, Sweep
 from suites.sweeps.grid import expand
 from suites.sweeps.work import Order, Outcome
@@ -297,6 +300,24 @@ def test_low_seeds_and_long_runs_come_first(tmp_path):
     assert launcher.started == [3, 2, 1, 0]
 
 
+def test_the_table_of_a_thousand_runs_can_be_read(tmp_path):
+    sweep, _ = scripted(tmp_path, {k: [] for k in range(1000)})
+    for k, job in enumerate(sweep.jobs):
+        job.method, job.spent = f"method{k % 50}", 36.0
+        job.state = ("done", "running", "waiting", "failed")[k % 4]
+        job.reason = "it broke" if job.state == "failed" else ""
+    shown = StringIO()
+    Console(file=shown, width=100).print(display._table(sweep, time.monotonic()))
+    lines = shown.getvalue().splitlines()
+    assert len(lines) < 60
+    assert any(line.split() == ["all", *["250"] * 4, "10:00", "h"] for line in lines)
+    assert any(line.split()[:2] == ["26", "more"] for line in lines)
+    assert "failed: task method49 seed999: it broke" in lines
+    last = " ".join(lines[-2:])
+    assert "250 of 1000 done" in last
+    assert "10:00 h of CPU so far" in last
+
+
 def test_a_sweep_and_the_same_again(command, tmp_path):
     words = ("-m", *TOY, "seed=1,0,1", "label=me", "experiment=e")
     code, out, err = command(*words)
@@ -358,7 +379,10 @@ def test_a_killed_sweep_goes_on(tmp_path):
 
 
 def test_ctrl_c(tmp_path):
-    process = start(tmp_path, *LONG, "seed=0,1", "sweep.workers=1")
+    def listen() -> None:  # though the tests may run in the background
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = start(tmp_path, *LONG, "seed=0,1", "sweep.workers=1", preexec_fn=listen)
     child = holder(tmp_path, 0)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
@@ -407,6 +431,7 @@ def test_a_full_disk_is_one_line(tmp_path):
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
         )
 
+    start(tmp_path / "before", *TOY).communicate()  # compiled code is larger, and kept from then on
     process = limited(1100)
     _, err = process.communicate()
     assert process.returncode == 1

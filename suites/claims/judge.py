@@ -10,7 +10,7 @@ from suites.claims.design import Claim
 from suites.claims.verdicts import Comparison, combined, compare
 from suites.efficiency import Curve, areas, steps_to
 from suites.errors import UserError
-from suites.points import points
+from suites.points import spent
 from suites.results import Results, check_comparable, load
 from suites.statistics import Strata
 from suites.sweeps.engine import Job, cpu_seconds, read_json
@@ -38,6 +38,7 @@ def judge(claim: Claim, jobs: list[Job]) -> Record:
     arms = [arm_of[run.path.resolve()] for run in results.runs]
     compared = [_comparison(claim, jobs, results, arms, pair) for pair in claim.test.compare]
     verdict, seeds = combined(claim.test, compared)
+    order = {arm: k for k, arm in enumerate(claim.runs["variants"])}
     return {
         "name": claim.name,
         "budget": claim.budget,
@@ -48,7 +49,7 @@ def judge(claim: Claim, jobs: list[Job]) -> Record:
         "verdict": verdict,
         "seeds_needed": _finite(seeds),
         "comparisons": [_told(one) for one in compared],
-        "arms": _arms(results),
+        "arms": sorted(_arms(results, arms), key=lambda row: (row["task"], order[row["arm"]])),
         "runs": len(jobs),
         "done": len(done),
         **_missing([job for job in jobs if job not in done]),
@@ -153,17 +154,22 @@ def _finite(seeds: float | None) -> float | str | None:
     return "no number" if seeds == math.inf else seeds
 
 
-def _arms(results: Results) -> list[Record]:
+def _arms(results: Results, arms: list[str]) -> list[Record]:
     """Of each arm on each task: what it scored, and what that cost."""
+    costs, acting = spent(results)
+    members: dict[tuple[str, str], list[int]] = {}
+    for i, (run, arm) in enumerate(zip(results.runs, arms, strict=True)):
+        members.setdefault((run.task, arm), []).append(int(results.last[i]))
     rows = []
-    for point in (point for point in points(results) if point.final):
-        scores = point.normalised
-        row: Record = {"task": point.task, "arm": point.method, "n": len(scores)}
+    for (task, arm), last in members.items():
+        scores = results.rows["normalised"][last]
+        row: Record = {"task": task, "arm": arm, "n": len(scores)}
         row |= {"mean": float(scores.mean()), "deviation": float(scores.std(ddof=len(scores) > 1))}
         row |= {"least": float(scores.min()), "most": float(scores.max())}
         for name in COSTS:
-            row[f"training_{name}"] = float(np.mean(point.train[name]))
-            row[f"episode_{name}"] = float(np.mean(point.act[name]))
+            episode = acting[name][last]
+            row[f"training_{name}"] = float(np.mean(costs[name][last] - episode))
+            row[f"episode_{name}"] = float(np.mean(episode))
         rows.append(row)
     return rows
 

@@ -91,7 +91,17 @@ def overview(records: list[Record]) -> Table:
         one["method"] for of in records for one in of["comparisons"] if one.get("low") is not None
     }
     notes = ["n: runs of each arm on each task", f"intervals: {'; '.join(sorted(methods))}"]
+    notes += [f"{record['name']}, {record['budget']}: {record['rule']}" for record in records]
     return Table("claims", "Verdicts so far", columns, rows, notes)
+
+
+def brief(records: list[Record]) -> str:
+    """All verdicts in a line each."""
+    width = max(len(record["name"]) for record in records)
+    return "\n".join(
+        f"{record['name']:<{width}}  {record['budget']:<6}  {record['verdict']}{_ask(record)}"
+        for record in records
+    )
 
 
 def collect(runs_dir: Path, out: Path) -> list[Record]:

@@ -49,14 +49,17 @@ class Comparison:
     Attributes:
       arms: X and Y, or one.
       effect: None where runs are missing.
-      verdict: By the rule. `seeds`: that would decide it, of each arm on each task, if the effect
-        stays as it is; None where it is decided, infinite where no number would do.
+      verdict: By the rule.
+      seeds: That would decide it, of each arm on each task, if the effect stays as it is; None
+        where it is decided, infinite where no number would do.
+      towards: The verdict then.
     """
 
     arms: tuple[str, ...]
     effect: Interval | None
     verdict: str
     seeds: float | None
+    towards: str
 
 
 def compare(test: Test, arms: tuple[str, ...], strata: Sequence[Strata]) -> Comparison:
@@ -66,10 +69,12 @@ def compare(test: Test, arms: tuple[str, ...], strata: Sequence[Strata]) -> Comp
       strata: For each of the arms, for each of its tasks, the score [n] of each run.
     """
     if any(len(scores) == 0 for runs in strata for scores in runs):
-        return Comparison(arms, None, UNDECIDED, LEAST)
+        return Comparison(arms, None, UNDECIDED, LEAST, UNDECIDED)
     effect = effect_of(test, strata)
     verdict = decide(test, effect)
-    return Comparison(arms, effect, verdict, needed(test, effect) if verdict == UNDECIDED else None)
+    certain = replace(effect, low=effect.value, high=effect.value, least=LEAST)
+    seeds = needed(test, effect) if verdict == UNDECIDED else None
+    return Comparison(arms, effect, verdict, seeds, decide(test, certain))
 
 
 def effect_of(test: Test, strata: Sequence[Strata]) -> Interval:
@@ -125,7 +130,10 @@ def needed(test: Test, effect: Interval) -> float:
 
 
 def combined(test: Test, found: Sequence[Comparison]) -> tuple[str, float | None]:
-    """The verdict of all comparisons, and the runs of each arm that it would take."""
+    """The verdict of all comparisons, and the runs of each arm that it would take.
+
+    One comparison decides against a claim that needs all, and for one that needs any.
+    """
     verdicts = [one.verdict for one in found]
     decisive, otherwise = (
         (CONTRADICTED, SUPPORTED) if test.needs == "all" else (SUPPORTED, CONTRADICTED)
@@ -134,8 +142,9 @@ def combined(test: Test, found: Sequence[Comparison]) -> tuple[str, float | None
         return decisive, None
     if all(verdict == otherwise for verdict in verdicts):
         return otherwise, None
-    open_ones = [one.seeds for one in found if one.seeds is not None]
-    return UNDECIDED, (max if test.needs == "all" else min)(open_ones)
+    alone = [one.seeds for one in found if one.seeds is not None and one.towards == decisive]
+    together = [one.seeds for one in found if one.seeds is not None]
+    return UNDECIDED, min(alone) if alone else max(together)
 
 
 # ---- intervals of few runs ----

@@ -15,6 +15,7 @@ from suites.assembly import CONF
 from suites.command import composing, from_words
 from suites.environment import complain
 from suites.errors import UserError
+from suites.ledger import allowed_threads
 from suites.progress import duration
 from suites.sweeps.engine import Job, Sweep
 from suites.sweeps.grid import expand
@@ -158,7 +159,7 @@ def make_jobs(runs: list[list[str]], folder: str | None) -> list[Job]:
                 task=composed.task,
                 method=composed.agent if config.label is None else str(config.label),
                 seed=config.seed,
-                threads=config.threads,
+                threads=config.threads or allowed_threads(),
                 force=config.force,
             )
             jobs.setdefault(composed.path, job)

@@ -8,11 +8,9 @@ and else a short calibration, for which a little of the run is made.
 import heapq
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -28,7 +26,7 @@ from suites.ledger import allowed_threads
 from suites.progress import duration
 from suites.records import NOT_IN_HASH
 from suites.sweeps.engine import Job, clock_seconds, cpu_seconds, read_json
-from suites.sweeps.work import Order, perform
+from suites.sweeps.work import Order, perform_all
 
 
 @dataclass(frozen=True)
@@ -56,20 +54,17 @@ def plan(jobs: list[Job], flags: list[str], workers: int | None) -> str:
     due = {path: [j for j in g if j.force or not j.summary()] for path, g in groups.items()}
     workers = workers or max(allowed_threads() // max(job.threads for job in jobs), 1)
     estimates: dict[Path, Estimate] = {}
-    unknown = []
+    unknown: list[tuple[Job, Composed]] = []
     with composing():
         for path, group in due.items():
             composed = from_words(list(groups[path][0].words), flags[-1] if flags else None)
             if found := recorded(composed):
                 estimates[path] = found
             elif group:
-                unknown.append((path, group[0], composed))
+                unknown.append((group[0], composed))
     if unknown:
         complain(f"calibrating {len(unknown)} of {len(groups)} settings, a minute or less each")
-    with ThreadPoolExecutor(workers) as pool:
-        done = pool.map(lambda one: calibrated(one[1], one[2], flags), unknown)
-        for (path, _, _), estimate in zip(unknown, done, strict=True):
-            estimates[path] = estimate
+        estimates |= calibrated(unknown, flags, workers)
     return _table(groups, due, estimates, workers)
 
 
@@ -141,27 +136,35 @@ def _scaled(
     return Estimate(cpu, clock, evidence)
 
 
-def calibrated(job: Job, composed: Composed, flags: list[str]) -> Estimate:
-    """What a little of a run tells of all of it.
+def calibrated(
+    unknown: list[tuple[Job, Composed]], flags: list[str], workers: int
+) -> dict[Path, Estimate]:
+    """What a little of each run tells of all of it, by the folder of its settings.
 
     Raises:
-      UserError: where it can't be made.
+      UserError: where one can't be made.
     """
-    folder = Path(tempfile.mkdtemp(prefix="plan-or-learn-"))
+    found: dict[Path, Estimate] = {}
+    with tempfile.TemporaryDirectory(prefix="plan-or-learn-") as folder:
+        orders = [_order(job, flags, Path(folder, str(k))) for k, (job, _) in enumerate(unknown)]
+        for k, outcome in perform_all(orders, workers):
+            job, composed = unknown[k]
+            if outcome.code != 0:
+                raise UserError(f"{job.name}: {outcome.reason}")
+            told = json.loads(Path(orders[k].log).read_text().strip().splitlines()[-1])
+            cpu = extrapolated(told, composed.config)
+            clock = cpu / max(told["busy"], 0.1)
+            found[job.path.parent] = Estimate(cpu, clock, "calibration")
+    return found
+
+
+def _order(job: Job, flags: list[str], folder: Path) -> Order:
+    folder.mkdir()
     ours = ("runs_dir=", "force=", "video=")
     words = [word for word in job.words if not word.startswith(ours)]
     command = (sys.executable, "-m", "suites.sweeps.calibrate", *flags, *words)
-    log = folder / "log"
-    try:
-        order = Order((*command, f"runs_dir={folder}"), os.getcwd(), str(log), None, job.threads)
-        outcome = perform(order)
-        if outcome.code != 0:
-            raise UserError(f"{job.name}: {outcome.reason}")
-        told = json.loads(log.read_text().strip().splitlines()[-1])
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    cpu = extrapolated(told, composed.config)
-    return Estimate(cpu, cpu / max(told["busy"], 0.1), "calibration")
+    log = str(folder / "log")
+    return Order((*command, f"runs_dir={folder}"), os.getcwd(), log, None, job.threads)
 
 
 def extrapolated(told: dict[str, float], config: Any) -> float:

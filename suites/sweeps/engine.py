@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from suites.errors import InUseError
-from suites.records import hold, write_atomic
+from suites.records import hold, write_atomic, writing
 from suites.sweeps.launchers import Handle, Launcher
 from suites.sweeps.work import Order, Outcome
 
@@ -141,7 +141,8 @@ class Sweep:
           KeyboardInterrupt: after the runs at work were ended.
         """
         with hold(self.folder, "makes the same sweep", "runs_dir"):
-            (self.folder / "logs").mkdir(exist_ok=True)
+            with writing(self.folder):
+                (self.folder / "logs").mkdir(exist_ok=True)
             self._find_done()
             self._write_state()
             handles: dict[Job, Handle] = {}
@@ -203,7 +204,8 @@ class Sweep:
                 self.timeout,
                 job.threads,
             )
-            handles[job] = self.launcher.start(order)
+            with writing(self.folder):
+                handles[job] = self.launcher.start(order)
             self._tell(job, "running")
 
     def _turn(self, job: Job) -> tuple[int, float]:

@@ -62,7 +62,7 @@ class Ray:
       UserError: without Ray, or where there is no cluster.
     """
 
-    def __init__(self, folder: Path, address: str):
+    def __init__(self, folder: Path, address: str, gpus: float):
         del folder
         try:
             import ray
@@ -70,7 +70,7 @@ class Ray:
             raise UserError(
                 "launcher=ray needs Ray, which is not installed: pip install 'plan-or-learn[ray]'"
             ) from None
-        self._ray = ray
+        self._ray, self._gpus = ray, gpus
         _knock(address)
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
@@ -92,8 +92,8 @@ class Ray:
     def start(self, order: Order) -> Handle:
         """Give it to the cluster."""
         ray = self._ray
-        remote = ray.remote(num_cpus=order.threads, max_retries=0)(perform)
-        return _RayHandle(ray, remote.remote(order))
+        needs = {"num_cpus": order.threads, "num_gpus": self._gpus}
+        return _RayHandle(ray, ray.remote(**needs, max_retries=0)(perform).remote(order))
 
 
 def _knock(address: str) -> None:
@@ -139,6 +139,7 @@ class Slurm:
         partition: str | None,
         minutes: int,
         memory_gb: float,
+        gpus: int,
         queued: int,
         cluster: str,
     ):
@@ -157,6 +158,8 @@ class Slurm:
         self._executor.update_parameters(
             name="plan-or-learn", timeout_min=math.ceil(minutes), mem_gb=memory_gb
         )
+        if gpus:
+            self._executor.update_parameters(gpus_per_node=gpus)
         if partition is not None:
             self._executor.update_parameters(slurm_partition=partition)
 

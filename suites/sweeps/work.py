@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+_POLL = 0.1  # seconds
 _GRACE = 10.0  # seconds between asking a process to end and killing it
 # Of every library that makes threads by itself; a run makes its own, as `threads` says.
 _THREADS = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM", "NUMEXPR", "NUMBA")
@@ -83,7 +86,7 @@ class Process:
         now, order = time.monotonic(), self._order
         pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
         if pid:
-            self._kill()  # what it started, too
+            self.kill()  # what it started, too
             code = self._process.returncode = os.waitstatus_to_exitcode(status)
             spent = usage.ru_utime + usage.ru_stime
             if self._late and code:
@@ -94,7 +97,7 @@ class Process:
             self._late = True
             self.stop()
         if self._asked is not None and now - self._asked > _GRACE:
-            self._kill()
+            self.kill()
         return None
 
     def _reason(self, code: int) -> str:
@@ -102,10 +105,11 @@ class Process:
             return ""
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
-        with open(self._order.log, "rb") as log:
+        said: list[str] = []
+        with suppress(OSError), open(self._order.log, "rb") as log:
             log.seek(self._said)
             lines = log.read().decode(errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
+            said = [line.strip() for line in lines if line.strip()]
         return said[-1].removeprefix("error: ") if said else f"exit code {code}"
 
     def stop(self) -> None:
@@ -113,7 +117,8 @@ class Process:
         self._asked = time.monotonic()
         os.kill(self._process.pid, signal.SIGINT)  # it was not waited for: the number is its own
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """End it and what it started, at once."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -123,14 +128,40 @@ def perform(order: Order) -> Outcome:
     Path(order.log).parent.mkdir(parents=True, exist_ok=True)
     process = Process(order)
     while (outcome := process.poll()) is None:
-        time.sleep(0.1)
+        time.sleep(_POLL)
     return outcome
+
+
+def perform_all(orders: Sequence[Order], workers: int) -> Iterator[tuple[int, Outcome]]:
+    """Carry out orders on this machine, so many at a time: the index and outcome of each.
+
+    Who stops to ask ends those at work.
+    """
+    at_work: dict[int, Process] = {}
+    waiting = iter(range(len(orders)))
+    try:
+        while True:
+            at_work |= {k: Process(orders[k]) for k in islice(waiting, workers - len(at_work))}
+            if not at_work:
+                return
+            for k, process in list(at_work.items()):
+                if outcome := process.poll():
+                    del at_work[k]
+                    yield k, outcome
+            time.sleep(_POLL)
+    finally:
+        for process in at_work.values():
+            process.kill()
 
 
 def end_with_parent() -> None:
     """Let the system end this process with the one that ordered it, if any did."""
     parent = os.environ.pop(_PARENT, None)
-    if parent is None or sys.platform != "linux":
+    if parent is None:
+        return
+    # Its SIGINT is ours to send, also where a shell made the sweep in the background deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.platform != "linux":
         return
     set_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
     ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
