@@ -48,8 +48,7 @@ function drawCurves(host, { view, name, log, seeds, shown, style, open, onFamily
       }),
     );
   }
-  host.querySelector("svg")?.remove();
-  host.prepend(svg);
+  put(host, svg);
   explain(host, svg, stops, onFamily);
 }
 

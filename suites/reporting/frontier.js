@@ -91,8 +91,7 @@ function drawFrontier(host, { view, axis, name, log, bars, points, style, open, 
     style,
     box,
   );
-  host.querySelector("svg")?.remove();
-  host.prepend(svg);
+  put(host, svg);
   explain(
     host,
     svg,

@@ -171,6 +171,13 @@ function frame(host, { xs, ys, log, xTitle, yTitle, label }) {
   return { svg, x, y, box, inner, width, height };
 }
 
+// What a figure shows, instead of what it showed.
+function put(host, drawing) {
+  for (const old of host.querySelectorAll(":scope > svg, :scope > .empty")) old.remove();
+  host.querySelector(".tip").hidden = true;
+  host.prepend(drawing);
+}
+
 const path = (points) => `M${points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}`;
 
 // Words beside points, where they cover neither points nor each other; others are left out.

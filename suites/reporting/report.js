@@ -136,13 +136,14 @@ function drawFrontierSection(surely) {
     { cost: axis, stat: name, log } = state;
   const { points, unknown } = frontierPoints(of, axis, name, shown);
   let note = "Filled marks are on the frontier: nothing shown costs less and scores more.";
-  if (surely) {
+  if (!points.length) note = "";
+  else if (surely) {
     const { count, shares } = membership(points, axis, name);
     points.forEach((point, i) => (point.share = shares[i]));
     note =
       "The line is the frontier of what is shown. The fuller a mark, the surer it is on it: in" +
-      ` what share of ${count} resamples of the runs (stratified bootstrap). Dashed marks have fewer` +
-      ` than ${ENOUGH} seeds, and are not resampled.`;
+      ` what share of ${count} resamples of the runs (stratified bootstrap). Dashed marks have` +
+      ` fewer than ${ENOUGH} seeds, and are not resampled.`;
     if (state.bars)
       note += ` Bars are ${100 * CONFIDENCE}% intervals (percentiles of ${RESAMPLES} resamples).`;
   }
@@ -193,12 +194,7 @@ function drawCurvesSection() {
   $("curves-note").textContent = trained.length ? note : "";
 }
 
-function empty(host, text) {
-  host.querySelector("svg")?.remove();
-  host.querySelector(".tip").hidden = true;
-  host.querySelector(".empty")?.remove();
-  host.prepend(el("p", { class: "empty" }, text));
-}
+const empty = (host, text) => put(host, el("p", { class: "empty" }, text));
 
 let rows = null;
 function drawMethodTable() {
