@@ -36,7 +36,10 @@ KEYS = {"out": Key(str, "report.html"), "title": Key(str, None)} | {
 }
 PAGE = Path(__file__).parent / "reporting"
 STYLE, SCRIPT, DATA = "/* style */", "/* script */", "/* data */"
-SCRIPTS = ("numbers.js", "plot.js", "frontier.js", "curves.js", "tables.js", "report.js")
+SCRIPTS = tuple(
+    f"{name}.js"
+    for name in ("numbers", "plot", "frontier", "curves", "tables", "methods", "report")
+)
 
 
 def main() -> None:

@@ -157,13 +157,14 @@ def test_packing():
 
 def test_sets_of_tasks():
     none = np.zeros(0, dtype=np.int64)
-    ran = {"a": "xyz", "b": "xyz", "c": "xy", "d": "x"}
+    ran = {"a": "xyz", "b": "xyz", "c": "xy", "d": "x", "alone": "xyzw"}
     found = [
         Group(method, method, task, (), none, none, none)
         for method, tasks in ran.items()
         for task in tasks
     ]
-    assert together(found) == [["x", "y"], ["x", "y", "z"]]  # three methods on two, two on three
+    # Four methods ran on two tasks, three on three, and one alone on four.
+    assert together(found) == [["x", "y", "z"], ["x", "y"]]
 
 
 @pytest.mark.filterwarnings("ignore:left out")

@@ -320,6 +320,7 @@ def test_legend_toggles_methods(visit):
     assert tab.inner_text("#frontier .empty").startswith("Nothing to show")
     does(tab, "#all")
     assert families(tab, "frontier") == FAMILIES
+    assert tab.locator(".figure .empty").count() == 0
     does(tab, "#unprivileged")
     assert families(tab, "frontier") == ["mbpo", "sac"]
     does(tab, "#only", "fill", "MPC")

@@ -120,7 +120,9 @@ def together(found: Iterable[Group]) -> list[list[str]]:
         ran.setdefault(group.method, set()).add(group.task)
     sets = {frozenset(of) for of in ran.values() if len(of) > 1}
     counts = {of: sum(of <= theirs for theirs in ran.values()) for of in sets}
-    order = sorted(sets, key=lambda of: (-counts[of] * len(of), sorted(of)))
+    order = sorted(
+        (of for of in sets if counts[of] > 1), key=lambda of: (-counts[of] * len(of), sorted(of))
+    )
     return [sorted(of) for of in order[:TOGETHER]]
 
 
