@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from learners.convolutions import Pixels, pictures
 from learners.coded import ActionCode
+from learners.convolutions import Pixels, pictures
 from learners.discrete import Flat
 from learners.networks import mlp
 

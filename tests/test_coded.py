@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,22 +129,28 @@ class Bandit:
         return improved @ np.eye(points)[every].reshape(len(every), -1)
 
 
-def search(bandit: Bandit, space: Box, samples: int, budget: int, scale: float, key: int = 0):
+def search(bandit: Any, space: Box, samples: int, budget: int, scale: float, key: int = 0):
+    """Policy [n] and candidates [n, A] of a search, and the root's edges."""
     spec = SimpleNamespace(name="bandit", action_space=space, control_dt=1.0, budget_per_step=1)
     planner = make_planner(
         *(spec, "gumbel", budget),
-        **{"samples": samples, "depth": 0, "reuse": False, "value_scale": scale},
+        samples=samples,
+        depth=0,
+        reuse=False,
+        value_scale=scale,
     )
     noise = Noise(key, [0], 0)
     plan, carry = planner.plan(bandit, bandit, np.zeros((1, 1)), planner.init(1), noise)
-    return plan, carry.tree.edges[0, 0]
+    assert plan.policy is not None and plan.candidates is not None  # noqa: PT018
+    assert plan.action[0] in plan.candidates[0]
+    return plan.policy[0], plan.candidates[0], carry.tree.edges[0, 0]
 
 
 def test_weights_of_a_search_on_a_tiny_case():
     """Prior (beta^ / beta) pi of the sampled actions, then sigma(q): by hand."""
     space = Box(-1.0, 1.0, (1,), np.float64)
     bandit = Bandit(ActionCode(space, 3))
-    plan, edges = search(bandit, space, samples=16, budget=60, scale=0.02, key=4)
+    policy, actions, edges = search(bandit, space, samples=16, budget=60, scale=0.02, key=4)
     drawn = bandit.drawn[0][0, :, 0]
     codes = bandit.code(torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64)).numpy()
     pi, q = softmax(bandit.logits[0]), (codes @ bandit.worth) ** 2
@@ -152,12 +159,11 @@ def test_weights_of_a_search_on_a_tiny_case():
     assert (counts > 0).all()
     most = edges["visits"].max()
     improved = softmax(np.log(prior) + (50 + most) * 0.02 * (q - q.min()) / np.ptp(q))
-    found = [plan.policy[0, plan.candidates[0, :, 0] == action].sum() for action in (-1, 0, 1)]
+    found = [policy[actions[:, 0] == action].sum() for action in (-1, 0, 1)]
     np.testing.assert_allclose(found, improved, rtol=1e-6)
-    assert (plan.policy > 0).sum() == 3  # equal actions are one
+    assert (policy > 0).sum() == 3  # equal actions are one
     assert edges["visits"].sum() == 60
-    assert edges["visits"][plan.policy[0] == 0].sum() == 0
-    assert plan.action[0] in plan.candidates[0]
+    assert edges["visits"][policy == 0].sum() == 0
 
 
 @pytest.mark.parametrize("size", [1, 2])
@@ -167,8 +173,8 @@ def test_many_samples_find_the_exact_improved_policy(size):
     for samples in (16, 256, 2048):
         far = []
         for key in range(6):
-            plan, edges = search(bandit, space, samples, budget=64, scale=0.01, key=key)
-            found = bandit.code.mean(plan.policy, plan.candidates)[0]
+            policy, actions, edges = search(bandit, space, samples, 64, scale=0.01, key=key)
+            found = bandit.code.mean(policy[None], actions[None])[0]
             far.append(np.abs(found - bandit.exact(edges["visits"].max(), 0.01)).max())
         errors[samples] = np.mean(far)
     assert errors[2048] < errors[256] < errors[16]
@@ -180,13 +186,14 @@ def test_memory_keeps_mean_codes():
     spec = SimpleNamespace(observation_space=Box(0, 1, (1,)), action_space=SPACE)
     memory = Searched(40, spec, 2, Path(), code)
     false, zeros = np.zeros(2, bool), np.zeros(2)
-    for decision in range(6):
-        chosen, policy = random.integers(4, size=(2, 3, 2)), random.dirichlet(np.ones(3), 2)
-        found = (policy, zeros, None, code.decode(chosen)) if decision else ()
-        seen = np.full((2, 1), decision), code.decode(chosen[:, 0]), zeros, false, false
-        memory.add(Transitions(*seen, np.full((2, 1), decision + 1), false, 1, *found))
-        kept = memory._arrays["policy"][2 * decision : 2 * decision + 2]
-        expected = np.einsum("mn,mndp->mdp", policy, np.eye(4)[chosen]).reshape(2, 8)
-        np.testing.assert_allclose(kept, expected if decision else 0 * expected, atol=1e-6)
-    memory.overwrite(np.array([3, 8]), policy, zeros, code.decode(chosen))
-    np.testing.assert_allclose(memory._arrays["policy"][[3, 8]], expected, atol=1e-6)
+    chosen, policy = random.integers(4, size=(7, 2, 3, 2)), random.dirichlet(np.ones(3), (7, 2))
+    expected = np.einsum("tmn,tmndp->tmdp", policy, np.eye(4)[chosen]).reshape(7, 2, 8)
+    for t in range(6):
+        found = (policy[t], zeros, None, code.decode(chosen[t])) if t else ()  # first at random
+        seen = np.full((2, 1), t), code.decode(chosen[t, :, 0]), zeros, false, false
+        memory.add(Transitions(*seen, np.full((2, 1), t + 1), false, 1, *found))
+    kept = memory._arrays["policy"]
+    np.testing.assert_allclose(kept[2:12], expected[1:6].reshape(10, 8), atol=1e-6)
+    assert not kept[:2].any()
+    memory.overwrite(np.array([3, 8]), policy[6], zeros, code.decode(chosen[6]))
+    np.testing.assert_allclose(kept[[3, 8]], expected[6], atol=1e-6)

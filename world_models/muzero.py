@@ -139,7 +139,7 @@ class MuZero:
     def rollout(
         self, state: np.ndarray, plans: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rewards [B, K, H], continuation [B, K, H], last latents [B, K, S] of plans [B, K, H, ...].
+        """Rewards and continuation [B, K, H], and last latents [B, K, S], of plans [B, K, H, ...].
 
         Rewards are expected ones: what a step pays by the chance that the episode got to it.
         """
