@@ -88,8 +88,8 @@ class ActionCode:
           drawn: Uniform numbers [N, K, groups].
 
         Returns:
-          The actions, and log(pi / beta) [N, K] of each: what Hubert et al. (2021, equation 5) give
-          a search as its prior.
+          The actions, and log(pi / beta) [N, K] of each: of different actions, what the prior
+          of the search is in Hubert et al. (2021).
         """
         grouped = self.grouped(logits)
         policy = np.exp(grouped - grouped.max(axis=-1, keepdims=True))

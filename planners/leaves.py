@@ -228,7 +228,7 @@ def count_together(actions: np.ndarray, logits: np.ndarray) -> None:
     """Of equal actions [M, A, D], the first gets the probability of all; the others' logit is -inf.
 
     With log(pi / beta) of each draw, the logits [M, A] become those of (beta^ / beta) pi, where
-    beta^ is how often an action was drawn (Hubert et al. 2021, equation 5).
+    beta^ is how often an action was drawn (Hubert et al. 2021).
     """
     for m in range(len(actions)):
         for a in range(actions.shape[1]):

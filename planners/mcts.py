@@ -169,6 +169,7 @@ class MCTS:
         self.size = None if self.discrete else int(space.shape[0])
         self.proposal = proposal
         self.width = int(space.n) if self.discrete else samples or SAMPLES
+        self.levels = self.width if self.discrete else min(self.width, 3 ** space.shape[0])
         held = 1 if self.discrete else max(1, round(HELD / dt))
         self.repeat = self.plan_every = repeat or held
         rule = (
@@ -183,8 +184,8 @@ class MCTS:
         self.steps = budget // spec.budget_per_step
         self.depth, self.seconds = depth, seconds
         ahead = DISCRETE_DEPTH if self.discrete else CONTINUOUS_DEPTH
-        fewest = self.width if proposal == "prior" else self._least_width
-        longest = self.steps // (FEWEST * fewest) - self.repeat
+        narrow = self.width if proposal == "prior" else self.levels
+        longest = self.steps // (FEWEST * narrow) - self.repeat
         self.rollout = depth or max(1, min(round(ahead / dt), longest))
         least = self.repeat if depth == 0 else self.repeat + 2 * self.rollout
         if self.steps < least:
@@ -199,11 +200,6 @@ class MCTS:
         planner = copy.copy(self)
         planner.search = self.search.greedy
         return planner
-
-    @property
-    def _least_width(self) -> int:
-        """Actions of a node, where each actuator has three levels."""
-        return self.width if self.size is None else min(self.width, 3**self.size)
 
     def init(self, batch: int) -> Carry:
         """No tree yet."""
@@ -220,7 +216,7 @@ class MCTS:
         kind = Shared if self.transpositions else Evaluator
         proposes = not self.discrete and self.proposal != "levels" and hasattr(prior, "propose")
         levels = not self.discrete and self.proposal != "prior" and not proposes
-        width = self._least_width if levels else self.width
+        width = self.levels if levels else self.width
         evaluator = kind(
             model=model,
             prior=prior,
