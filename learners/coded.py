@@ -88,8 +88,7 @@ class ActionCode:
           drawn: Uniform numbers [N, K, groups].
 
         Returns:
-          The actions, and log(pi / beta) [N, K] of each: of different actions, what the prior
-          of the search is in Hubert et al. (2021).
+          The actions, and log(pi / beta) [N, K] of each (Hubert et al. 2021).
         """
         grouped = self.grouped(logits)
         policy = np.exp(grouped - grouped.max(axis=-1, keepdims=True))
@@ -97,7 +96,8 @@ class ActionCode:
         drawing = (1 - exploration) * policy + exploration / self.points
         steps = drawing.cumsum(axis=-1)[:, None, :, :-1]
         chosen = (steps <= drawn[..., None]).sum(axis=-1)  # [N, K, groups]
-        ratio = np.log(np.maximum(policy, np.finfo(float).tiny) / drawing)[:, None]
+        both = np.maximum([policy, drawing], np.finfo(float).tiny)
+        ratio = np.log(both[0] / both[1])[:, None]
         ratio = np.take_along_axis(ratio, chosen[..., None], axis=-1)
         return self.decode(chosen), ratio.sum(axis=(-2, -1))
 
