@@ -182,6 +182,24 @@ def test_many_samples_find_the_exact_improved_policy(size):
     assert errors[2048] < 0.02 < 0.05 < errors[16]
 
 
+@pytest.mark.parametrize("proposal", [None, "prior", "levels"])
+def test_who_proposes(proposal):
+    space = Box(-1.0, 1.0, (1,), np.float64)
+    spec = SimpleNamespace(name="bandit", action_space=space, control_dt=1.0, budget_per_step=1)
+    bandit: Any = Bandit(ActionCode(space, 4))
+    planner = make_planner(spec, "puct", 20, depth=0, proposal=proposal)
+    noise = Noise(0, range(2), 0)
+    plan, _ = planner.plan(bandit, bandit, np.zeros((2, 1)), planner.init(2), noise)
+    assert plan.candidates is not None
+    thirds = np.round(3 * plan.candidates[..., 0]).astype(int)
+    found = {frozenset(actions.tolist()) for actions in thirds}
+    if proposal == "levels":
+        assert found == {frozenset((-3, 0, 3))}
+    else:
+        assert all(actions <= {-3, -1, 1, 3} for actions in found)
+        assert plan.candidates.shape == (2, 16, 1)
+
+
 def test_memory_keeps_mean_codes():
     code, random = ActionCode(SPACE, 4), np.random.default_rng(5)
     spec = SimpleNamespace(observation_space=Box(0, 1, (1,)), action_space=SPACE)
