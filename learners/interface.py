@@ -24,9 +24,10 @@ class Transitions:
       next_observation: [B, *O], the last one of an episode that ended.
       start: [B] whether `observation` begins an episode.
       held: Control steps for which the action was held.
-      policy: [B, n] that the planner found, over discrete actions; None where it has none.
+      policy: [B, n] that the planner found; None where it has none.
       value: [B] of `observation`, as the planner has it; 0 without a planner.
       label: As `action`, the planner's, where another one was executed; None: `action` is it.
+      candidates: [B, n, A] that `policy` is over; None: over all discrete actions.
     """
 
     observation: np.ndarray
@@ -40,6 +41,7 @@ class Transitions:
     policy: np.ndarray | None = None
     value: np.ndarray | None = None
     label: np.ndarray | None = None
+    candidates: np.ndarray | None = None
 
 
 class Source(Protocol):

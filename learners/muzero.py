@@ -1,7 +1,8 @@
 """MuZero's policy and value, which learn from what searches found.
 
 Schrittwieser et al. (2020), appendix G; the policy learns from the improved policy of a Gumbel
-search (Danihelka et al. 2022, section 4).
+search (Danihelka et al. 2022, section 4), which with continuous actions is one over a sample of
+them (Hubert et al. 2021, "Learning and Planning in Complex Action Spaces").
 """
 
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from learners.discrete import Greedy, actions_of
+from learners.actor import GreedyActor
+from learners.coded import ActionCode
+from learners.discrete import Greedy
 from learners.flops import Flops
 from learners.residual import head, latent_shape
 from learners.scalars import Scalars, divergence
@@ -31,13 +34,15 @@ class MuZeroHeads:
       n_step: Rewards of a return, before a value that a search found.
       value_weight: Of the value's loss beside the policy's.
       reanalysis: Stored decisions that are planned again, per decision, see `suites.reanalysis`.
+      grid: Points of each dimension of continuous actions, see `ActionCode`.
+      exploration: With which probability a search's actions are drawn from the whole grid.
 
     Attributes:
       ahead: Decisions after the unrolled ones that targets look at.
       updates: None of its own: joint gradient steps are the world model's.
 
     Raises:
-      ValueError: for bad parameters, and actions that are not discrete.
+      ValueError: for bad parameters.
     """
 
     trains, has_value, on_policy, latent = True, True, False, True
@@ -62,14 +67,18 @@ class MuZeroHeads:
         learning_rate: float,
         weight_decay: float,
         gradient_norm: float,
+        grid: int | None,
+        exploration: float,
     ):
-        self.actions, self.start = actions_of(spec)
-        if channels is None or width is None:
+        if channels is None or width is None or grid is None:
             raise ValueError("learner=muzero reads latents: choose world_model=muzero with it")
         if n_step < 1:
             raise ValueError(f"learner.n_step is {n_step}: give a whole number of at least 1")
         if reanalysis < 0:
             raise ValueError(f"learner.reanalysis is {reanalysis}: give a number from 0 on")
+        if not 0 <= exploration <= 1:
+            raise ValueError(f"learner.exploration is {exploration}: give a number from 0 to 1")
+        self.code, self.exploration = ActionCode(spec.action_space, grid), exploration
         self.num_envs, self.device = num_envs, torch.device(device)
         self.discount, self.n_step, self.ahead = discount, n_step, n_step + 1
         self.value_weight, self.reanalysis = value_weight, reanalysis
@@ -79,7 +88,7 @@ class MuZeroHeads:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.networks = nn.ModuleDict(
-                {"policy": head(shape, hidden, self.actions), "value": head(shape, hidden, bins)}
+                {"policy": head(shape, hidden, self.code.size), "value": head(shape, hidden, bins)}
             )
         self.networks.to(self.device).to(memory_format=torch.channels_last)  # pyright: ignore
         self.optimiser = torch.optim.AdamW(
@@ -93,16 +102,28 @@ class MuZeroHeads:
         return self.counter.total
 
     @property
-    def greedy(self) -> Greedy:
+    def greedy(self) -> "Greedy | GreedyProposer":
         """The likeliest action, as a prior."""
-        return Greedy(self, self.start)
+        return Greedy(self, self.code.start) if self.code.discrete else GreedyProposer(self)
 
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
-        """Actions [B] of the policy for latents [B, S]."""
-        return self.start + (self.logits(features) + noise.gumbel(self.actions)).argmax(axis=1)
+        """Actions [B] or [B, A] of the policy for latents [B, S]."""
+        noisy = self.code.grouped(self.logits(features) + noise.gumbel(self.code.size))
+        return self.code.decode(noisy.argmax(axis=-1))
+
+    def mode(self, features: np.ndarray) -> np.ndarray:
+        """Its likeliest actions [B] or [B, A]."""
+        return self.code.decode(self.code.grouped(self.logits(features)).argmax(axis=-1))
+
+    def propose(
+        self, features: np.ndarray, number: int, noise: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Actions [N, K, A] and log(pi / beta) [N, K]: a `planners.interface.ProposingPrior`."""
+        drawn = noise.uniform(number, self.code.groups)
+        return self.code.propose(self.logits(features), self.exploration, drawn)
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """Of the policy, [N, n] for latents [N, S]."""
+        """Of the policy, [N, n] for latents [N, S]; continuous actions: of all grids in a row."""
         return self._ask("policy", features).cpu().numpy().astype(np.float64)
 
     def value(self, features: np.ndarray) -> np.ndarray:
@@ -128,9 +149,10 @@ class MuZeroHeads:
         weight = torch.full((steps, 1), 1 / max(steps - 1, 1), device=self.device)
         weight[0] = 1.0
         weight = (weight * batch.valid[:steps]).flatten()
-        policy = batch.policy[:steps].flatten(0, 1)
+        policy = self.code.grouped(batch.policy[:steps].flatten(0, 1))
         aim = returns(batch, steps, self.n_step, self.discount).flatten()
-        policy_loss = divergence(self.networks["policy"](rows), policy)
+        told = self.code.grouped(self.networks["policy"](rows))
+        policy_loss = divergence(told, policy).sum(dim=-1)
         value_loss = self.values.loss(self.networks["value"](rows), aim)
         named = {
             "policy_loss": (weight * policy_loss).sum() / latents.shape[1],
@@ -162,6 +184,16 @@ class MuZeroHeads:
         self.networks.load_state_dict(state["networks"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.counter.load(state["flops"])
+
+
+class GreedyProposer(GreedyActor):
+    """The likeliest actions; to a search it proposes others too."""
+
+    def propose(
+        self, features: np.ndarray, number: int, noise: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As the learner does."""
+        return self._learner.propose(features, number, noise)
 
 
 def returns(batch: Sequences, steps: int, n: int, discount: float) -> torch.Tensor:

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
+from learners.coded import ActionCode
 from learners.convolutions import Pixels, pictures
 from learners.discrete import Flat
 from learners.networks import mlp
@@ -129,24 +129,24 @@ class Encoder(nn.Module):
 
 
 class Dynamics(nn.Module):
-    """Latents [N, S] and actions [N] to the next latents: what an action adds to them.
+    """Latents [N, S] and actions [N, ...] to the next latents: what an action adds to them.
 
-    An action is one-hot: for pictures, one of as many planes.
+    For pictures, each number of an action's code is a plane.
     """
 
-    def __init__(self, shape: Shape, actions: int, blocks: int):
+    def __init__(self, shape: Shape, code: ActionCode, blocks: int):
         super().__init__()
-        self.actions, self.flat = actions, len(shape) == 1
+        self.code, self.flat = code, len(shape) == 1
         channels = shape[0]
         if self.flat:
-            self.change = seeing(mlp(channels + actions, channels, blocks, channels))
+            self.change = seeing(mlp(channels + code.size, channels, blocks, channels))
             return
         self.look, self.rows = ToPicture(shape), ToRows()
-        self.change = seeing(convolution(channels + actions, channels, 3))
+        self.change = seeing(convolution(channels + code.size, channels, 3))
         self.blocks = seeing(refined(channels, blocks))
 
     def forward(self, rows: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        taken = functional.one_hot(action, self.actions).to(rows)
+        taken = self.code(action).to(rows)
         if self.flat:
             return normalised(rows + self.change(torch.cat([rows, taken], dim=1)))
         picture = self.look(rows)

@@ -73,6 +73,19 @@ class Prior(Protocol):
         ...
 
 
+class ProposingPrior(Prior, Protocol):
+    """A prior over continuous actions that says how it draws them."""
+
+    def propose(
+        self, features: np.ndarray, number: int, noise: Noise
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Actions [N, K, A] for features [N, F], and log(pi / beta) [N, K] of each.
+
+        pi is the policy and beta what they are drawn from, or as much apart for all of a row.
+        """
+        ...
+
+
 class DiscretePrior(Prior, Protocol):
     """A prior over discrete actions."""
 
@@ -92,7 +105,8 @@ class Plan:
         at, with the terminal value. An optimizer that executes a mean executes another plan.
       statistics: Named numbers about the search, for the metrics.
       policy: [B, n] probabilities of the actions that a policy can learn from; None where the
-        search has none, or where actions are continuous.
+        search has none.
+      candidates: [B, n, A], continuous actions that these are of; None: of all discrete ones.
     """
 
     action: np.ndarray
@@ -100,6 +114,7 @@ class Plan:
     value: np.ndarray
     statistics: dict[str, float] = field(default_factory=dict)
     policy: np.ndarray | None = None
+    candidates: np.ndarray | None = None
 
 
 class Planner(Protocol):

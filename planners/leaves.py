@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from planners.interface import State, StepModel
 from planners.noise import Noise
@@ -21,13 +22,14 @@ class Evaluator:
     """The model and the prior in one decision.
 
     Attributes:
-      prior: A `Prior`; a `DiscretePrior` where it guides.
+      prior: A `Prior`; a `DiscretePrior` where it guides, a `ProposingPrior` where it proposes.
       space: Of the actions.
       width, leaves: Actions of a node, leaves of a round in each tree.
       repeat, discount: Control steps that an action is held, discount of each of them.
       depth: Control steps of the rollout that values a leaf; 0 for none.
       guided: Whether the search reads the prior's logits.
       levels: Whether continuous actions are proposed by `propose`, else by the prior.
+      proposes: Whether the prior says how likely it is to have drawn them.
       merge: Whether an action can lead to several states.
     """
 
@@ -42,6 +44,7 @@ class Evaluator:
     depth: int
     guided: bool
     levels: bool
+    proposes: bool
     merge: bool
 
     def __post_init__(self) -> None:
@@ -126,7 +129,9 @@ class Evaluator:
         if valued or self.guided or (continuous and not self.levels):
             features = self.model.features(states)
         logits = self.prior.logits(features) if self.guided else np.empty((0, self.width))
-        if continuous:
+        if self.proposes:
+            tree.actions[rows, nodes], logits = self._weighed(rows, features)
+        elif continuous:
             tree.actions[rows, nodes] = self._propose(rows, features, drawn)
         if self.depth:
             assert drawn is not None
@@ -144,6 +149,12 @@ class Evaluator:
         noise = self.noise.rows(np.repeat(rows, self.width))
         sampled = self.prior.sample(np.repeat(features, self.width, axis=0), noise)
         return sampled.reshape(len(rows), self.width, self._size)
+
+    def _weighed(self, rows: np.ndarray, features: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Actions [M, A, D] of new nodes, and their logits [M, A]."""
+        actions, logits = self.prior.propose(features, self.width, self.noise.rows(rows))
+        count_together(actions, logits)
+        return actions, logits
 
     def draw(self, noise: Noise, leaves: int) -> np.ndarray | None:
         """Uniform numbers [B, leaves, ...] for a rollout of each leaf, then for its actions."""
@@ -210,6 +221,23 @@ def propose(space: Any, width: int, drawn: np.ndarray) -> np.ndarray:
     else:
         levels = np.floor(3 * drawn).reshape(-1, width, size)
     return low + (high - low) * levels / 2
+
+
+@njit(cache=True, nogil=True)
+def count_together(actions: np.ndarray, logits: np.ndarray) -> None:
+    """Of equal actions [M, A, D], the first gets the probability of all; the others' logit is -inf.
+
+    With log(pi / beta) of each draw, the logits [M, A] become those of (beta^ / beta) pi, where
+    beta^ is how often an action was drawn (Hubert et al. 2021).
+    """
+    for m in range(len(actions)):
+        for a in range(actions.shape[1]):
+            if logits[m, a] == -np.inf:
+                continue
+            for b in range(a + 1, actions.shape[1]):
+                if (actions[m, a] == actions[m, b]).all():
+                    logits[m, a] = np.logaddexp(logits[m, a], logits[m, b])
+                    logits[m, b] = -np.inf
 
 
 def box(space: Any) -> tuple[np.ndarray, np.ndarray]:

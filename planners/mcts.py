@@ -101,7 +101,8 @@ class MCTS:
       outcomes: Next states kept per action, at most: 1 where the model is deterministic.
       transpositions: Whether nodes of the same state share transitions and evaluations.
       proposal: Where the continuous actions of a node come from: `levels`, each actuator at its
-        lowest, middle or highest; or `prior`, drawn from it (Hubert et al. 2021, section 4).
+        lowest, middle or highest; or `prior`, drawn from it (Hubert et al. 2021, section 4). None:
+        `prior` where that is a `ProposingPrior`, else `levels`.
       samples: How many there are.
       widening, exponent: Of these, widening * visits^exponent are open (Couetoux et al. 2011). Not
         for gumbel, to which all are.
@@ -111,7 +112,7 @@ class MCTS:
       ValueError: for a task or parameters that make no sense.
     """
 
-    late = False
+    late, finds_policy = False, True
 
     def __init__(
         self,
@@ -134,7 +135,7 @@ class MCTS:
         **options: Any,
     ):
         space, dt = spec.action_space, spec.control_dt
-        self.discrete = self.finds_policy = hasattr(space, "n")
+        self.discrete = hasattr(space, "n")
         if not self.discrete and not (hasattr(space, "low") and len(space.shape) == 1):
             raise ValueError(
                 f"planner mcts with search {search} needs discrete actions or a vector of"
@@ -166,10 +167,9 @@ class MCTS:
         self.space, self.discount, self.reuse = space, discount, reuse
         self.transpositions, self.leaves, self.outcomes = transpositions, leaves, outcomes
         self.size = None if self.discrete else int(space.shape[0])
-        self.levels = not self.discrete and proposal != "prior"
+        self.proposal = proposal
         self.width = int(space.n) if self.discrete else samples or SAMPLES
-        if self.levels:
-            self.width = min(self.width, 3 ** space.shape[0])
+        self.levels = self.width if self.discrete else min(self.width, 3 ** space.shape[0])
         held = 1 if self.discrete else max(1, round(HELD / dt))
         self.repeat = self.plan_every = repeat or held
         rule = (
@@ -184,7 +184,8 @@ class MCTS:
         self.steps = budget // spec.budget_per_step
         self.depth, self.seconds = depth, seconds
         ahead = DISCRETE_DEPTH if self.discrete else CONTINUOUS_DEPTH
-        longest = self.steps // (FEWEST * self.width) - self.repeat
+        narrow = self.width if proposal == "prior" else self.levels
+        longest = self.steps // (FEWEST * narrow) - self.repeat
         self.rollout = depth or max(1, min(round(ahead / dt), longest))
         least = self.repeat if depth == 0 else self.repeat + 2 * self.rollout
         if self.steps < least:
@@ -213,30 +214,34 @@ class MCTS:
         depth = 0 if by_value else self.rollout
         simulations = (self.steps - depth) // (self.repeat + depth)
         kind = Shared if self.transpositions else Evaluator
+        proposes = not self.discrete and self.proposal != "levels" and hasattr(prior, "propose")
+        levels = not self.discrete and self.proposal != "prior" and not proposes
+        width = self.levels if levels else self.width
         evaluator = kind(
             model=model,
             prior=prior,
             noise=noise,
             space=self.space,
-            width=self.width,
+            width=width,
             leaves=self.leaves,
             repeat=self.repeat,
             discount=self.discount,
             depth=depth,
             guided=self.discrete and not isinstance(self.search, UCT),
-            levels=self.levels,
+            levels=levels,
+            proposes=proposes,
             merge=self.outcomes > 1,
         )
-        tree, kept = self._begin(state, carry, simulations)
+        tree, kept = self._begin(state, carry, width, simulations)
         anew = np.flatnonzero(~kept)
         if anew.size:
             evaluator.plant(tree, anew, state[anew])
         if isinstance(evaluator, Shared):
             evaluator.remember(tree)
-        schedule = self._prepare_roots(tree, simulations, noise)
+        schedules = self._prepare_roots(tree, simulations, noise)
         leaves = np.empty(carry.batch * self.leaves, LEAF)
-        arrays = (self.rule, schedule, tree.summaries, tree.nodes, tree.edges, leaves)
-        count = advance(*arrays, 0, *nothing(self.width))
+        arrays = (self.rule, schedules, tree.summaries, tree.nodes, tree.edges, leaves)
+        count = advance(*arrays, 0, *nothing(width))
         while count:
             found = evaluator(tree, leaves[:count])
             if clock.over:
@@ -245,11 +250,13 @@ class MCTS:
         deepest = tree.summaries["deepest"].mean()
         return self._decide(tree, {"reused": float(kept.mean()), "depth": float(deepest)})
 
-    def _begin(self, state: State, carry: Carry, simulations: int) -> tuple[Tree, np.ndarray]:
+    def _begin(
+        self, state: State, carry: Carry, width: int, simulations: int
+    ) -> tuple[Tree, np.ndarray]:
         """Trees with the subtrees that are kept, and which of them are [B]."""
         # As much again is kept of the last tree at most.
         nodes = (simulations + 1) * (2 if self.reuse else 1)
-        tree = allocate(carry.batch, nodes, self.width, state, self.size)
+        tree = allocate(carry.batch, nodes, width, state, self.size)
         if not self.reuse or carry.tree is None:
             return tree, np.zeros(carry.batch, bool)
         roots = matching_child(carry.tree, carry.edges, state)
@@ -257,18 +264,21 @@ class MCTS:
         return tree, roots >= 0
 
     def _prepare_roots(self, tree: Tree, simulations: int, noise: Noise) -> np.ndarray:
-        """Noise at the roots, and the schedule of sequential halving, if there is any."""
+        """Noise at the roots, and schedules [B, ...] of sequential halving, if there is any."""
         search, edges = self.search, tree.edges[:, 0]
+        batch, width = edges.shape
         tree.summaries["left"], tree.summaries["deepest"] = simulations, 0
         edges["before"] = edges["visits"]
         if isinstance(search, PUCT) and search.dirichlet_fraction > 0:
             fraction = search.dirichlet_fraction
-            drawn = noise.dirichlet(search.dirichlet_alpha, self.width)
+            drawn = noise.dirichlet(search.dirichlet_alpha, width)
             edges["prior"] = (1 - fraction) * edges["prior"] + fraction * drawn
         if not isinstance(search, Gumbel):
-            return np.zeros(0, np.int64)
-        edges["noise"] = search.gumbel_scale * noise.gumbel(self.width)
-        return halving_schedule(min(search.considered, self.width), simulations)
+            return np.zeros((batch, 0), np.int64)
+        edges["noise"] = search.gumbel_scale * noise.gumbel(width)
+        different = np.isfinite(edges["logit"]).sum(axis=1)
+        considered = np.minimum(search.considered, different).tolist()
+        return np.stack([halving_schedule(number, simulations) for number in considered])
 
     def _decide(self, tree: Tree, statistics: dict[str, float]) -> tuple[Plan, Carry]:
         """What the trees recommend."""
@@ -284,7 +294,8 @@ class MCTS:
             np.repeat(action[:, None], self.repeat, axis=1),
             tree.edges["value"][trees, 0, edges],
             statistics,
-            policy if self.discrete else None,
+            policy,
+            None if self.discrete else tree.actions[:, 0].copy(),
         )
         return plan, Carry(len(trees), tree, edges)
 

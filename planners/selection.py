@@ -137,7 +137,7 @@ def halving_schedule(considered: int, simulations: int) -> np.ndarray:
 @njit(cache=True, nogil=True)
 def advance(
     rules: Any,
-    schedule: np.ndarray,
+    schedules: np.ndarray,
     summaries: Any,
     all_nodes: Any,
     all_edges: Any,
@@ -153,7 +153,7 @@ def advance(
 
     Arguments:
       rules: [1] of `RULE`.
-      schedule: Of sequential halving at the root.
+      schedules: Of sequential halving at each root, [B, simulations]; [B, 0]: there is none.
       summaries, all_nodes, all_edges: Of a `Tree`.
       leaves: [B * leaves] of `LEAF`, tree by tree.
       count: How many leaves were selected.
@@ -195,7 +195,7 @@ def advance(
         summary, nodes, edges = summaries[b], all_nodes[b], all_edges[b]
         slot = walks = 0
         while summary.left > 0 and (walks < rule.leaves or slot == 0):
-            index, action, depth = walk(rule, schedule, summary, nodes, edges, scratch)
+            index, action, depth = walk(rule, schedules[b], summary, nodes, edges, scratch)
             if index < 0:  # nothing to do but wait for a leaf; or all is struck out
                 if slot == 0:
                     summary.left = 0

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 ABSENT = -1  # no node, or not yet
-STRUCK = -2  # in place of a child: the model diverges there, and the action is out
+STRUCK = -2  # in place of a child: the action is out; the model diverges there, for one
 
 # Visits are simulations that came through and were backed up. One that is in flight was selected
 # and still waits for its value (Liu et al. 2020, "Watch the Unobserved", section 3).
@@ -129,7 +129,10 @@ def make_node(
     logits: np.ndarray,
     row: int,
 ) -> None:
-    """Fill in a node that has been evaluated and has no children yet; its state is set apart."""
+    """Fill in a node that has been evaluated and has no children yet; its state is set apart.
+
+    An action with a logit of -inf is out.
+    """
     node, width = nodes[index], edges.shape[1]
     node.parent, node.action = parent, action
     node.sibling, node.draws = ABSENT, 1
@@ -146,10 +149,10 @@ def make_node(
     shift = most + np.log(total)
     for a in range(width):
         edge = edges[index, a]
-        edge.child = ABSENT
         edge.visits = edge.inflight = edge.before = 0
         edge.value = edge.noise = 0.0
         edge.logit = (logits[row, a] if len(logits) else 0.0) - shift
+        edge.child = STRUCK if edge.logit == -np.inf else ABSENT
         edge.prior = np.exp(edge.logit)
 
 

@@ -52,5 +52,5 @@ def reanalyse(agent: Agent, source: Any, seed: int) -> int:
                 "learner.reanalysis: this planner finds no policy to learn from; choose"
                 " planner=mcts, or learner.reanalysis=0"
             )
-        source.overwrite(drawn.places, plan.policy, plan.value)
+        source.overwrite(drawn.places, plan.policy, plan.value, plan.candidates)
     return due * BATCH

@@ -136,7 +136,8 @@ class Trainer:
         last = infos.get("final_obs", following)
         self._check(last)
         seen = self._observation, action, reward, terminated, truncated, last, self._start
-        transitions = Transitions(*seen, held, plan.policy, plan.value, label)
+        found = plan.policy, plan.value, label, plan.candidates
+        transitions = Transitions(*seen, held, *found)
         with _told():
             for source in self.sources.values():
                 source.add(transitions)

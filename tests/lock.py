@@ -63,6 +63,17 @@ class LockTask:
         return self._seen()
 
 
+class DialTask(LockTask):
+    """The same lock; a digit is a third of what a dial can be turned to."""
+
+    def __init__(self, num_envs: int = 1):
+        super().__init__(num_envs)
+        self.facts.action_space = Box(0.0, 3.0, (1,), np.float64)
+
+    def step(self, actions: np.ndarray) -> tuple[Any, ...]:
+        return super().step(np.minimum(np.floor(actions[:, 0]), 2))
+
+
 def make_agent(task: Any, *words: str) -> Agent:
     """The agent that words of the command line name, for a task that is there."""
     registry.register()

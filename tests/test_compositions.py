@@ -32,7 +32,7 @@ LEARNERS = {
     "tdmpc2": (),
     "muzero": ("learner.hidden=16", "learner.n_step=2"),
 }
-CONTINUOUS, DISCRETE = {"simba", "td3", "tdmpc2", "latent"}, {"dqn", "muzero"}
+CONTINUOUS, DISCRETE = {"simba", "td3", "tdmpc2", "latent"}, {"dqn"}
 LATENT = {"latent": "tdmpc2", "muzero": "muzero"}
 ALL = list(product(("toy-slide", "toy-chain"), PLANNERS, MODELS, LEARNERS))
 

@@ -45,7 +45,9 @@ def test_continuous_actions(search, repeat):
         before = model.sim_steps
         plan, carry = planner.plan(model, prior, state, carry, Noise(0, range(2), decision))
         assert model.sim_steps - before <= 4000
-        assert plan.policy is None
+        assert plan.policy is not None
+        assert np.allclose(plan.policy.sum(axis=1), 1)
+        assert (plan.candidates == plan.action[:, None]).all(axis=2).any(axis=1).all()
         assert plan.action.shape == (2, 1)
         assert plan.actions.shape == (2, repeat, 1)
         assert (plan.actions == plan.action[:, None]).all()

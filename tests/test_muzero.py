@@ -8,7 +8,7 @@ import pytest
 import torch
 from commandline import CommandLine
 from gymnasium.spaces import Box, Discrete
-from lock import LockTask, go_on, make_agent, make_trainer
+from lock import DialTask, LockTask, go_on, make_agent, make_trainer
 from test_sequences import fill
 from test_train import flat
 
@@ -190,15 +190,26 @@ def test_it_opens_the_lock(tmp_path):
         assert min(goes_on[digit], 1 - max(np.delete(goes_on, digit))) > 0.5
 
 
-def test_training_goes_on_as_if_never_interrupted(tmp_path):
+def test_it_turns_the_dial(tmp_path):
+    words = "world_model.unroll=3", "learner.n_step=3", "world_model.ratio=1"
+    words = *SMALL, *words, "world_model.width=64", "world_model.repeat=1"
+    agent = go_on(make_trainer(tmp_path, *words, task=DialTask), 150).agent
+    episodes = list(evaluate(agent.greedy, DialTask(), 0, 0, range(3), Meter()))
+    assert [episode.score for episode in episodes] == [1.0, 1.0, 1.0]
+    turned = agent.prior.mode(agent.model.begin(np.eye(4)[:3], None))
+    assert np.minimum(np.floor(turned[:, 0]), 2).tolist() == list(LockTask.digits)
+
+
+@pytest.mark.parametrize("task", [LockTask, DialTask])
+def test_training_goes_on_as_if_never_interrupted(task, tmp_path):
     words = (*SMALL, "world_model.warmup=80", "learner.reanalysis=2")
-    whole = go_on(make_trainer(tmp_path, *words), 50)
-    torn = go_on(make_trainer(tmp_path, *words), 31)
+    whole = go_on(make_trainer(tmp_path, *words, task=task), 50)
+    torn = go_on(make_trainer(tmp_path, *words, task=task), 31)
     content = io.BytesIO()
     torch.save({"all": torn.state(), "source": torn.memory()}, content)
     content.seek(0)
     stored = torch.load(content, weights_only=False)
-    fresh = make_trainer(tmp_path, *words)
+    fresh = make_trainer(tmp_path, *words, task=task)
     fresh.load(stored["all"], stored["source"])
     go_on(fresh, 19)
     assert whole.agent.count("updates") > 100
@@ -235,7 +246,8 @@ def test_noise_at_the_root_is_for_training():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("task=pendulum",), "needs discrete actions"),
+        (("task=pendulum", "world_model.grid=1"), "world_model.grid is 1"),
+        (("task=pendulum", "learner.exploration=2"), "learner.exploration is 2"),
         (("task=catch", "world_model.unroll=0"), "world_model.unroll is 0"),
         (("task=catch", "world_model.bins=1"), "bins is 1"),
         (("task=catch", "learner.n_step=0"), "learner.n_step is 0"),

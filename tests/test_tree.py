@@ -203,7 +203,7 @@ def test_what_is_struck_out_in_flight_stays_so():
     tree.summaries["size"], tree.summaries["left"] = 2, 0
     take_off(nodes, edges, 0, 1, 1)
     strike(nodes, edges, 0, 1)
-    arrays = np.zeros(0, np.int64), tree.summaries, tree.nodes, tree.edges, leaves
+    arrays = np.zeros((1, 0), np.int64), tree.summaries, tree.nodes, tree.edges, leaves
     rest = np.empty((0, 2)), np.empty(0, np.int64)
     assert advance(make("uct", actions=2).rule, *arrays, 1, *found, *rest) == 0
     assert edges["child"][0].tolist() == [ABSENT, STRUCK]

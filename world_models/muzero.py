@@ -14,13 +14,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from learners.discrete import actions_of
+from learners.coded import ActionCode, Searched
 from learners.flops import Flops
 from learners.networks import Linear
 from learners.pace import Pace
 from learners.residual import Dynamics, Encoder, head, latent_shape
 from learners.scalars import Scalars
-from learners.sequences import SequenceReplay, Sequences
+from learners.sequences import Sequences
 from learners.stored import load_into, state_of
 
 PARTS = ("networks", "optimiser")
@@ -33,7 +33,7 @@ class MuZero:
       spec: Facts of the task: `name`, `observation_space` and `action_space`.
       seed: Of weights and batches.
       device: Where the networks are: cpu, cuda.
-      repeat: Control steps of a transition; None: 1.
+      repeat: Control steps of a transition; None: 2, with discrete actions 1.
       channels, width: Of the latents of pictures, and of vectors.
       blocks: Residual blocks; of vectors hidden layers.
       hidden: Units of the hidden layers of heads.
@@ -43,9 +43,10 @@ class MuZero:
       capacity: Decisions that the memory holds.
       ratio: Gradient steps per decision, after the first `warmup` decisions, which are random.
       consistency: Weight of its loss beside the others.
+      grid: Points of each dimension of continuous actions, see `ActionCode`.
 
     Raises:
-      ValueError: for bad parameters, and actions that are not discrete.
+      ValueError: for bad parameters.
     """
 
     trains, latent = True, True
@@ -73,13 +74,14 @@ class MuZero:
         weight_decay: float,
         gradient_norm: float,
         consistency: float,
+        grid: int,
     ):
         self.spec, self.device = spec, torch.device(device)
-        self.actions, self.start = actions_of(spec)
+        code = self.code = ActionCode(spec.action_space, grid)
         for name, number in {"repeat": repeat or 1, "unroll": unroll, "batch": batch}.items():
             if number < 1:
                 raise ValueError(f"world_model.{name} is {number}: give a whole number from 1 on")
-        self.stride = repeat or 1
+        self.stride = repeat or (1 if code.discrete else 2)
         self.unroll, self.batch, self.capacity = unroll, batch, capacity
         self.pace = Pace(ratio, warmup)
         self.gradient_norm, self.consistency = gradient_norm, consistency
@@ -91,7 +93,7 @@ class MuZero:
             self.networks = nn.ModuleDict(
                 {
                     "encoder": Encoder(spec.observation_space, shape, blocks),
-                    "dynamics": Dynamics(shape, self.actions, blocks),
+                    "dynamics": Dynamics(shape, code, blocks),
                     "outcome": head(shape, hidden, bins + 1),  # reward, then whether it goes on
                     "projector": _projection(size, projection, projection, ends=True),
                     "predictor": _projection(projection, projection // 2, projection),
@@ -124,10 +126,10 @@ class MuZero:
     def step(
         self, state: np.ndarray, action: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Next latents [M, S], rewards [M] and continuation [M] of actions [M]."""
+        """Next latents [M, S], rewards [M] and continuation [M] of actions [M] or [M, A]."""
         self.model_steps += len(state)
         with torch.no_grad(), self.counter.count("step", len(state)):
-            taken = torch.as_tensor(action - self.start).to(self.device)
+            taken = torch.as_tensor(action - self.code.start).to(self.device)
             following = self.networks["dynamics"](self._tensor(state), taken)
             reward, goes_on = self._outcome(following)
             told = torch.stack([self.rewards.decode(reward), goes_on.sigmoid()])
@@ -137,14 +139,14 @@ class MuZero:
     def rollout(
         self, state: np.ndarray, plans: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rewards [B, K, H], continuation [B, K, H] and last latents [B, K, S] of plans [B, K, H].
+        """Rewards and continuation [B, K, H], and last latents [B, K, S], of plans [B, K, H, ...].
 
         Rewards are expected ones: what a step pays by the chance that the episode got to it.
         """
-        rewards, continuation = np.empty(plans.shape), np.empty(plans.shape)
+        rewards, continuation = np.empty(plans.shape[:3]), np.empty(plans.shape[:3])
         rows, alive = np.repeat(state, plans.shape[1], axis=0), np.ones(plans.shape[:2])
         for h in range(plans.shape[2]):
-            rows, paid, goes_on = self.step(rows, plans[:, :, h].reshape(-1))
+            rows, paid, goes_on = self.step(rows, plans[:, :, h].reshape(-1, *plans.shape[3:]))
             rewards[:, :, h] = alive * paid.reshape(alive.shape)
             alive = alive * goes_on.reshape(alive.shape)
             continuation[:, :, h] = alive
@@ -158,11 +160,11 @@ class MuZero:
         """The latents [..., S] themselves."""
         return state
 
-    def make_source(self, num_envs: int, folder: Path) -> SequenceReplay:
+    def make_source(self, num_envs: int, folder: Path) -> Searched:
         """An empty memory, with what searches found."""
-        return SequenceReplay(self.capacity, self.spec, num_envs, folder, actions=self.actions)
+        return Searched(self.capacity, self.spec, num_envs, folder, self.code)
 
-    def update(self, source: SequenceReplay, learner: Any) -> dict[str, float]:
+    def update(self, source: Searched, learner: Any) -> dict[str, float]:
         """The joint gradient steps that are due; means of losses, {} if none was.
 
         Raises:
