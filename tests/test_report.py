@@ -250,4 +250,4 @@ def test_benchmark(tmp_path, capsys):
     (row,) = json.loads(path.read_text())["rows"]
     assert row["runs"] == 18
     assert row["peak MB"] > 0
-    assert str(row["peak MB"]) in capsys.readouterr().out
+    assert f"{row['peak MB']:,}" in capsys.readouterr().out

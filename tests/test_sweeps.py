@@ -323,7 +323,12 @@ def test_a_sweep_and_the_same_again(command, tmp_path):
     code, out, err = command(*words)
     assert code == 0
     assert "1 of 3 runs are the same" in err
-    assert "[2/2] toy-chain me seed1: done" in err
+    told = [line.partition(": done")[0] for line in err.splitlines() if ": done" in line]
+    assert [line.partition(" ")[0] for line in told] == ["[1/2]", "[2/2]"]
+    assert sorted(line.partition(" ")[2] for line in told) == [  # which one ends first is open
+        "toy-chain me seed0",
+        "toy-chain me seed1",
+    ]
     assert "2 of 2 runs are done" in out
     found = folders(tmp_path)
     assert [path.name for path in found] == ["seed0", "seed1"]
