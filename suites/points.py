@@ -167,7 +167,7 @@ def points(results: Results) -> list[Point]:
                     family=group.family,
                     task=group.task,
                     env_steps=int(steps),
-                    final=steps == group.steps[-1],
+                    final=bool(steps == group.steps[-1]),
                     seeds=seeds,
                     scores=rows["score"][here],
                     normalised=rows["normalised"][here],
@@ -182,10 +182,9 @@ def points(results: Results) -> list[Point]:
 
 def _family(method: str, run: RunInfo) -> str:
     """A method's name without its planner's budget: the points of one family make a line."""
-    if run.label is None:
-        return " ".join(word for word in method.split() if not word.startswith("budget="))
     budget = str(run.settings.get("planner.budget"))
-    return method.removesuffix(budget).rstrip("-_ ") if budget in method else method
+    name = " ".join(word for word in method.split() if not word.startswith("budget="))
+    return name.removesuffix(f"-{budget}")
 
 
 def tasks_of(found: Iterable[Point]) -> list[str]:

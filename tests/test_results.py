@@ -100,6 +100,14 @@ def test_a_variants_label_is_its_name(tmp_path):
     assert load([tmp_path]).methods == ["large", "large"]
 
 
+def test_labels_that_end_in_the_budget_are_one_family(tmp_path):
+    for method in methods(0, 1)[:2]:
+        write_run(tmp_path, "cheetah-run", method, 0, [1.0])  # not of the sweep
+        label(write_run(tmp_path, "cheetah-run", method, 1, [1.0]), f"plan-{method.budget}")
+    found = points(load([tmp_path]))
+    assert {(p.method, p.family) for p in found} == {("plan-500", "plan"), ("plan-1000", "plan")}
+
+
 def test_a_label_of_two_methods_names_neither(tmp_path):
     for method in methods(0, 1)[:2]:
         label(write_run(tmp_path, "cheetah-run", method, 0, [1.0]), "mpc")
