@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 import suites.environment  # noqa: F401  (before NumPy)
-from suites import published
-from suites.comparison import marks
+from suites import compare, published
+from suites.comparison import average, marks
 from suites.errors import UserError
 from suites.options import Key, command, read_options, split
 from suites.points import Point, points
@@ -50,7 +50,7 @@ KEYS = {
     "act_ms": Key(float, None),
     "simulator": Key(str, "yes", choices=YES),
     "ram": Key(str, "yes", choices=YES),
-    "mix": Key(tuple, None, choices=("clairvoyant", "sticky", "protocol", "versions")),
+    "mix": compare.KEYS["mix"],
 }
 FOLDERS = ("results", "runs")
 
@@ -166,18 +166,14 @@ def against(point: Point, options: dict[str, Any]) -> str | None:
         needs = _spent(point, options["episodes"]) / 3600
         if not needs <= hours:
             return f"it took {number(needs)} CPU hours"
-    if (limit := options["act_ms"]) is not None and not _mean(point.costs["act_ms"]) <= limit:
-        return f"it took {number(_mean(point.costs['act_ms']))} ms per decision"
+    if (limit := options["act_ms"]) is not None and not average(point.costs["act_ms"]) <= limit:
+        return f"it took {number(average(point.costs['act_ms']))} ms per decision"
     return None
 
 
 def _spent(point: Point, episodes: int) -> float:
     """CPU seconds of training and of so many episodes."""
-    return _mean(point.train["cpu_seconds"]) + episodes * _mean(point.act["cpu_seconds"])
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(np.mean(values))
+    return average(point.train["cpu_seconds"]) + episodes * average(point.act["cpu_seconds"])
 
 
 def told_of(task: str, advice: Advice, results: Results, options: dict[str, Any]) -> str:
@@ -194,7 +190,7 @@ def told_of(task: str, advice: Advice, results: Results, options: dict[str, Any]
         for p in advice.few
     ]
     lines += [f"  {family}: {reason}" for family, reason in advice.beyond.items()]
-    best = _mean(advice.ranked[0].scores) if advice.ranked else -np.inf
+    best = average(advice.ranked[0].scores) if advice.ranked else -np.inf
     better = [p for p in advice.others if p.score > best][:3]
     lines += [
         f"  {p.method}, published: {number(p.score)} after {number(p.env_steps)} control steps"
@@ -233,7 +229,7 @@ def _facts(point: Point, options: dict[str, Any]) -> str:
     return (
         f"IQM {told(score)} of {score.n} seeds after {point.env_steps:,} control steps;"
         f" {number(hours)} CPU hours with {episodes} episode{'s' * (episodes > 1)},"
-        f" {number(_mean(point.costs['act_ms']))} ms per decision"
+        f" {number(average(point.costs['act_ms']))} ms per decision"
     )
 
 

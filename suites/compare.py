@@ -83,6 +83,8 @@ def gather(paths: list[Path], options: dict[str, Any]) -> Results:
     Raises:
       UserError: where there are none, or they were not scored alike.
     """
+    if not paths:
+        raise UserError("give a folder of run directories, such as runs")
     results = load(paths)
     wanted = [True] * len(results.runs)
     if options["tasks"]:

@@ -12,6 +12,7 @@ from suites.results import Results
 from suites.statistics import (
     ENOUGH,
     Interval,
+    Resampling,
     Strata,
     estimate,
     failures,
@@ -130,11 +131,9 @@ def curves_of(results: Results) -> dict[tuple[str, str], list[Curve]]:
     """Control steps and scores of all evaluations of each run that learns, by task and method."""
     found: dict[tuple[str, str], list[Curve]] = {}
     for i, (run, method) in enumerate(zip(results.runs, results.methods, strict=True)):
-        rows = results.of(i)
-        steps, scores = results.rows["env_steps"][rows], results.rows["normalised"][rows]
+        steps, scores = curve = results.curve(i)
         if steps[-1] > 0 and len(steps) > 1 and np.isfinite(scores).all():
-            _, once = np.unique(steps, return_index=True)
-            found.setdefault((run.task, method), []).append((steps[once], scores[once]))
+            found.setdefault((run.task, method), []).append(curve)
     return found
 
 
@@ -196,7 +195,8 @@ def frontier(points: Sequence[tuple[Point, ...]], axis: str) -> Frontier | None:
     costs: list[Strata] = [[p.costs[axis] for p in of] for of in known]
     scores: list[Strata] = [[p.normalised if len(of) > 1 else p.scores for p in of] for of in known]
     counted = np.array([min(len(p.seeds) for p in of) >= ENOUGH for of in known])
-    fraction, said = np.full(len(known), np.nan), membership(costs, scores)
+    fraction = np.full(len(known), np.nan)
+    said = membership(costs, scores, how=Resampling(resamples=1))  # of all; resampled are fewer
     if counted.any():
         some = membership(
             [x for x, there in zip(costs, counted, strict=True) if there],
@@ -242,9 +242,14 @@ def break_even_table(points: list[Point], axis: str) -> Table | None:
         return None
     rows: list[tuple[Cell, ...]] = [
         (
-            *(p.learner.task, p.learner.method, _mean(p.learner.scores)),
-            *(_mean(p.learner.train[axis]), _mean(p.learner.act[axis])),
-            *(p.planner.method, _mean(p.planner.scores), _mean(p.planner.act[axis]), p.episodes),
+            *(p.learner.task, p.learner.method, average(p.learner.scores)),
+            *(average(p.learner.train[axis]), average(p.learner.act[axis])),
+            *(
+                p.planner.method,
+                average(p.planner.scores),
+                average(p.planner.act[axis]),
+                p.episodes,
+            ),
         )
         for p in found
     ]
@@ -258,5 +263,6 @@ def break_even_table(points: list[Point], axis: str) -> Table | None:
     return Table("break_even", "After how many episodes learning pays", columns, rows, notes)
 
 
-def _mean(values: np.ndarray) -> float:
+def average(values: np.ndarray) -> float:
+    """The mean as a number."""
     return float(np.mean(values))

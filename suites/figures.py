@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from suites.comparison import (
     Frontier,
+    Payoff,
     by_task,
     curves_of,
     everywhere,
@@ -75,8 +76,9 @@ def all_of(
     if curves := curves_of(results):
         yield "curves", lambda: learning(points, curves, theirs)
     yield "profiles", lambda: profiles(points)
-    if payoffs(points, total := total_axis(axes)):
-        yield "break_even", lambda: break_even(points, total)
+    total = total_axis(axes)
+    if found := payoffs(points, total):
+        yield "break_even", lambda: break_even(points, found, total)
 
 
 def files(draw: Draw, kinds: Sequence[str]) -> dict[str, bytes]:
@@ -223,9 +225,8 @@ def profiles(points: list[Point]) -> Figure:
     return figure
 
 
-def break_even(points: list[Point], axis: str) -> Figure:
+def break_even(points: list[Point], found: list[Payoff], axis: str) -> Figure:
     """Total cost of training and n episodes against planning for n, a panel for each task."""
-    found = payoffs(points, axis)
     tasks = list(dict.fromkeys(p.learner.task for p in found))
     figure, axes = _grid(len(tasks))
     styles = _styles(points)

@@ -55,8 +55,6 @@ def report(words: list[str]) -> None:
     """
     paths, said = split(words)
     options = read_options(said, KEYS)
-    if not paths:
-        raise UserError("give a folder of run directories, such as runs")
     if not options["out"].endswith(".html"):
         raise UserError(f"out is '{options['out']}': give a file that ends in .html")
     out = Path(options["out"])

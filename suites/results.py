@@ -33,7 +33,7 @@ _WORLDS = ("mujoco", "dm-control", "ale-py")
 # Columns of the ledger that are compared, of training and of evaluation.
 COUNTED = (
     *("env_steps", "decisions", "sim_steps", "model_steps", "flops", "cpu_seconds"),
-    *("compile_seconds", "gpu_seconds", "joules", "act_seconds"),
+    *("compile_seconds", "joules", "act_seconds"),
 )
 
 
@@ -133,6 +133,16 @@ class Results:
     def of(self, run: int) -> slice:
         """Its rows."""
         return slice(int(self.first[run]), int(self.first[run + 1]))
+
+    def curve(self, run: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Control steps [E] and normalised scores [E] of its evaluations.
+
+        Where a step was told twice, the last one counts.
+        """
+        rows = self.of(run)
+        steps = self.rows["env_steps"][rows]
+        last = np.append(np.diff(steps) > 0, True)
+        return steps[last], self.rows["normalised"][rows][last]
 
     def keep(self, wanted: Sequence[bool] | NDArray[np.bool_]) -> "Results":
         """Those runs alone."""

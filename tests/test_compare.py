@@ -205,6 +205,7 @@ def test_published_scores_in_the_figures(command, runs, tmp_path):
     ("words", "said"),
     [
         (["nowhere"], "nowhere is no folder"),
+        ([], "give a folder of run directories"),
         (["{runs}", "tasks=walker"], "no run of task 'walker': there are cheetah-run, walker-walk"),
         (["{runs}", "methods=dqn"], "no run of method 'dqn': there are mpc-icem, ppo, sac"),
         (["{runs}", "baseline=dqn"], "no run of method 'dqn'"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from suites.claims.design import Claim
 from suites.claims.verdicts import Comparison, combined, compare
-from suites.efficiency import Curve, areas, steps_to
+from suites.efficiency import areas, steps_to
 from suites.errors import UserError
 from suites.points import spent
 from suites.results import Results, check_comparable, load
@@ -115,7 +115,7 @@ def _scores(claim: Claim, results: Results, groups: list[list[int]]) -> Strata:
     """The score [n] of each run of some groups, which are compared."""
     if claim.test.of == "final":
         return [results.rows["normalised"][results.last[of]] for of in groups]
-    curves = [[_curve(results, i) for i in of] for of in groups]
+    curves = [[results.curve(i) for i in of] for of in groups]
     together = [curve for of in curves for curve in of]
     if not together:
         return [np.zeros(0) for _ in groups]
@@ -129,12 +129,6 @@ def _scores(claim: Claim, results: Results, groups: list[list[int]]) -> Strata:
     return [
         1 - steps_to(of, claim.test.threshold).steps / end if of else np.zeros(0) for of in curves
     ]
-
-
-def _curve(results: Results, run: int) -> Curve:
-    rows = results.of(run)
-    steps, once = np.unique(results.rows["env_steps"][rows], return_index=True)
-    return steps, results.rows["normalised"][rows][once]
 
 
 # ---- what is told beside the verdict ----
