@@ -51,6 +51,15 @@ def test_other_seeds_and_other_budgets(tmp_path):
     assert estimate([*words[:1], "task=walker", *words[2:]]) is None  # its simulator is another
 
 
+def test_compilation_counts_once_however_long_the_run(tmp_path):
+    words = [f"runs_dir={tmp_path}", "task=cheetah", "planner=mpc", "planner.budget=2000"]
+    spent = {"evaluation_cpu_seconds": 10.0, "evaluation_wall_seconds": 8.0}
+    leave([*words, "seed=1"], evaluation_compile_seconds=6.0, **spent)
+    found = estimate([*words[:-1], "planner.budget=20000"])
+    assert found.cpu == pytest.approx(6 + 10 * 4)
+    assert found.clock == pytest.approx(6 + 10 * 2)
+
+
 def test_what_learns_costs_the_same_on_other_tasks(tmp_path):
     words = [f"runs_dir={tmp_path}", "learner=td3", "budget.env_steps=1000"]
     words += ["evaluation.every=500", "evaluation.episodes=2"]

@@ -131,9 +131,16 @@ def _scaled(
     rows = (path / "evaluations.jsonl").read_text().count("\n")
     episodes = len(evaluation_points(mine)) * mine.evaluation.episodes
     evaluated = episodes / (rows * len(summary["returns"])) * searched
-    cpu = ledger["cpu_seconds"] * trained + ledger["evaluation_cpu_seconds"] * evaluated
-    clock = ledger["wall_seconds"] * trained + ledger["evaluation_wall_seconds"] * evaluated
-    return Estimate(cpu, clock, evidence)
+
+    def all_of(unit: str) -> float:
+        total = 0.0
+        for phase, more in (("", trained), ("evaluation_", evaluated)):
+            seconds = ledger[f"{phase}{unit}_seconds"]
+            compiled = min(ledger[f"{phase}compile_seconds"], seconds)  # once, however long the run
+            total += compiled + (seconds - compiled) * more
+        return total
+
+    return Estimate(all_of("cpu"), all_of("wall"), evidence)
 
 
 def calibrated(
