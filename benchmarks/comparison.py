@@ -1,6 +1,6 @@
 """The README's comparison from recorded runs: `python -m benchmarks.comparison`.
 
-    python -m benchmarks.comparison                    tables, figures and report from results/
+    python -m benchmarks.comparison                    the table and the figures from results/
     python -m benchmarks.comparison --collect runs/comparison    first take the records of new runs
 
 The runs themselves: `python -m suites.run -m +sweep=comparison experiment=comparison`, and
@@ -25,7 +25,7 @@ from suites.tables import Cell, Table, markdown
 RECORDS = Path("results", "comparison")
 FIGURES = Path("docs", "figures")
 KEPT = ("manifest.json", "config.yaml", "evaluations.jsonl", "status.json")
-DRAWN = ("frontier_cpu_seconds", "frontier_env_steps", "curves", "break_even")
+DRAWN = ("frontier_cpu_seconds", "break_even")
 
 
 def collect(runs: Path) -> int:
@@ -84,8 +84,8 @@ def _order(method: str, ended: list[Point]) -> tuple[int, str, float]:
 
 
 def make() -> str:
-    """Write the table, the figures and the report; the table."""
-    options = read_options(["cost=cpu_seconds,env_steps"], compare.KEYS)
+    """Write the table and the figures; the table."""
+    options = read_options([], compare.KEYS)
     results = compare.gather([RECORDS], options)
     found = points(results)
     text = markdown(matrix(found))
