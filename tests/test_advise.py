@@ -1,6 +1,6 @@
 """`python -m suites.advise`."""
 
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -28,16 +28,8 @@ def runs(tmp_path):
 
 
 @pytest.fixture
-def ask(monkeypatch, capsys):
-    """The exit code, the output and the errors."""
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["advise", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            advise.main()
-        return (ended.value.code, *capsys.readouterr())
-
-    return call
+def ask(call):
+    return partial(call, advise.main)
 
 
 def advised(out):

@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-from commandline import CommandLine
 from games import FIRE, RIGHT, make, plans_for, play
 from gymnasium.vector import AutoresetMode
 
@@ -285,11 +284,6 @@ def test_nothing_is_restored_or_saved_in_vain():
 
 
 # The command line
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    return CommandLine(monkeypatch, capsys, tmp_path)
 
 
 def test_a_run(command, tmp_path):

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from commandline import CommandLine
 from test_run import only, read
 
 from suites.tasks import registry
@@ -106,8 +105,7 @@ def test_the_truth_shows_pictures():
 
 
 @pytest.mark.parametrize("search", ["uct", "gumbel"])
-def test_planning_on_it(search, monkeypatch, capsys, tmp_path):
-    command = CommandLine(monkeypatch, capsys, tmp_path)
+def test_planning_on_it(search, command, tmp_path):
     words = "planner=mcts", "task=catch", f"planner.search={search}", "planner.budget=3000"
     assert command(*words, "evaluation.episodes=3")[0] == 0
     assert read(only(tmp_path) / "summary.json")["returns"] == [1.0, 1.0, 1.0]

@@ -1,7 +1,7 @@
 """Claims: their yamls, what runs make of them, and one from end to end."""
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -187,17 +187,8 @@ def test_the_table_of_all_verdicts(tmp_path):
 
 
 @pytest.fixture
-def said(monkeypatch, capsys, tmp_path):
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["suites.claim", *words])
-        try:
-            command.main()
-        except SystemExit as error:
-            out = capsys.readouterr()
-            return int(error.code or 0), out.out, out.err
-        raise AssertionError("it did not end")
-
-    return call
+def said(call):
+    return partial(call, command.main)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import gymnasium
 import numpy as np
 import pytest
 from chances import make_spec, random_tables
-from commandline import CommandLine
 
 from learners.none import NoLearner
 from planners import clock, tree
@@ -78,8 +77,7 @@ def test_what_is_no_time_is_refused(search, seconds):
         make_planner(make_spec(), search, BUDGET, seconds=seconds)
 
 
-def test_such_a_run_is_marked(monkeypatch, capsys, tmp_path):
-    command = CommandLine(monkeypatch, capsys, tmp_path)
+def test_such_a_run_is_marked(command, tmp_path):
     for seconds in ("null", "0.01"):
         words = ("planner=mcts", "planner.budget=60", f"planner.seconds={seconds}")
         assert command("task=toy-chain", *words)[0] == 0

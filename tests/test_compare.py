@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,16 +42,8 @@ def runs(tmp_path):
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    """The exit code, the output and the errors of the command."""
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["compare", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            compare.main()
-        return (ended.value.code, *capsys.readouterr())
-
-    return call
+def compared(call):
+    return partial(call, compare.main)
 
 
 def column(table: Any, name: str) -> list[Any]:
@@ -141,9 +134,9 @@ def test_after_how_many_episodes_learning_pays(runs):
     assert episodes.value == pytest.approx(training / (planning - acting))
 
 
-def test_tables_and_figures_are_written(command, runs, tmp_path):
+def test_tables_and_figures_are_written(compared, runs, tmp_path):
     out = tmp_path / "made"
-    code, told, err = command(runs, f"out={out}", "cost=cpu_seconds,act_ms")
+    code, told, err = compared(runs, f"out={out}", "cost=cpu_seconds,act_ms")
     assert code == 0, err
     assert "Scores after all training" in told
     names = {"scores", "overall", "samples", "costs", "break_even"}
@@ -163,38 +156,38 @@ def test_tables_and_figures_are_written(command, runs, tmp_path):
     assert {row["IQM n"] for row in rows} == {"3"}
 
 
-def test_the_same_files_each_time(command, runs, tmp_path):
+def test_the_same_files_each_time(compared, runs, tmp_path):
     made = []
     for name in ("a", "b"):
         words = ("tasks=walker-walk", "formats=csv,svg,pdf", "methods=sac,mpc", "cost=flops")
-        assert command(runs, f"out={tmp_path / name}", *words)[0] == 0
+        assert compared(runs, f"out={tmp_path / name}", *words)[0] == 0
         made.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert made[0] == made[1]
 
 
-def test_choices(command, runs):
-    _, out, _ = command(runs, "tasks=walker-walk", "methods=s,mpc")
+def test_choices(compared, runs):
+    _, out, _ = compared(runs, "tasks=walker-walk", "methods=s,mpc")
     assert "cheetah-run" not in out
     assert "ppo" not in out
-    _, out, _ = command(runs, "only=planner.budget=500")
+    _, out, _ = compared(runs, "only=planner.budget=500")
     assert "sac" not in out
     assert "mpc-icem" in out
 
 
-def test_unfinished_runs_are_left_out_and_named(command, runs):
+def test_unfinished_runs_are_left_out_and_named(compared, runs):
     run = write_run(runs, "cheetah-run", SAC, 7, [900.0], status="failed", reason="loss is NaN")
-    _, out, err = command(runs, "methods=sac", "tasks=cheetah-run")
+    _, out, err = compared(runs, "methods=sac", "tasks=cheetah-run")
     assert f"left out {run}: failed, loss is NaN" in err
     counted = r"cheetah-run +sac +{} "
     assert re.search(counted.format(3), out)
-    _, out, err = command(runs, "methods=sac", "tasks=cheetah-run", "unfinished=true")
+    _, out, err = compared(runs, "methods=sac", "tasks=cheetah-run", "unfinished=true")
     assert err == ""
     assert re.search(counted.format(4), out)
 
 
-def test_published_scores_in_the_figures(command, runs, tmp_path):
+def test_published_scores_in_the_figures(compared, runs, tmp_path):
     out = tmp_path / "made"
-    code, _, err = command(
+    code, _, err = compared(
         runs, f"out={out}", "published=TD-MPC2", "formats=svg", "tasks=walker-walk"
     )
     assert code == 0, err
@@ -217,22 +210,22 @@ def test_published_scores_in_the_figures(command, runs, tmp_path):
         (["{runs}", "--out"], "unknown flag '--out'"),
     ],
 )
-def test_one_line_for_what_is_wrong(command, runs, tmp_path, words, said):
+def test_one_line_for_what_is_wrong(compared, runs, tmp_path, words, said):
     words = [word.format(runs=runs) for word in words]
-    code, _, err = command(*words, f"out={tmp_path / 'made'}", "formats=svg")
+    code, _, err = compared(*words, f"out={tmp_path / 'made'}", "formats=svg")
     assert code == 2
     assert said in err.splitlines()[-1]
 
 
-def test_runs_that_were_scored_otherwise_are_refused(command, runs):
+def test_runs_that_were_scored_otherwise_are_refused(compared, runs):
     run = write_run(runs, "cheetah-run", SAC, 9, [1.0])
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["config"]["world_model"]["clairvoyant"] = True
     (run / "manifest.json").write_text(json.dumps(manifest))
-    code, _, err = command(runs)
+    code, _, err = compared(runs)
     assert code == 2
     assert "mix=clairvoyant" in err
-    assert command(runs, "mix=clairvoyant")[0] == 0
+    assert compared(runs, "mix=clairvoyant")[0] == 0
 
 
 def test_a_full_disk_is_one_line(runs, tmp_path):

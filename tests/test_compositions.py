@@ -3,7 +3,6 @@
 from itertools import product
 
 import pytest
-from commandline import CommandLine
 from test_run import only, read
 
 PLANNERS = {
@@ -55,8 +54,7 @@ def fits(task: str, planner: str, model: str, learner: str) -> bool:
 
 
 @pytest.mark.parametrize(("task", "planner", "model", "learner"), ALL)
-def test_it_runs_or_is_refused(task, planner, model, learner, monkeypatch, capsys, tmp_path):
-    command = CommandLine(monkeypatch, capsys, tmp_path)
+def test_it_runs_or_is_refused(task, planner, model, learner, command, tmp_path):
     words = [f"task={task}", f"planner={planner}", f"world_model={model}", f"learner={learner}"]
     words += [*PLANNERS[planner], *MODELS[model], *LEARNERS[learner], "evaluation.episodes=1"]
     if learner == "distill" and planner != "none":

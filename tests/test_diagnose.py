@@ -1,11 +1,9 @@
 """What diagnosis says of a learned model, against what it must say."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
-from commandline import CommandLine
 from test_model_training import AGENTS
 from test_run import only
 
@@ -86,26 +84,10 @@ def test_the_truth_at_a_models_pace():
     np.testing.assert_allclose(way[:, 0, 1], model.features(stepped))
 
 
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    return CommandLine(monkeypatch, capsys, tmp_path)
-
-
-def call(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["suites.diagnose", *words])
-    code = 0
-    try:
-        diagnose.main()
-    except SystemExit as error:
-        code = int(error.code or 0)
-    out = capsys.readouterr()
-    return code, out.out, out.err
-
-
-def test_a_run_is_diagnosed(command, tmp_path, monkeypatch, capsys):
+def test_a_run_is_diagnosed(command, tmp_path, call):
     assert command(*AGENTS["pets"])[0] == 0
     path = only(tmp_path)
-    code, out, _ = call(monkeypatch, capsys, str(path), "horizon=5", "starts=10")
+    code, out, _ = call(diagnose.main, str(path), "horizon=5", "starts=10")
     assert code == 0
     told = json.loads((path / "diagnose" / "diagnose.json").read_text())
     assert len(told["prediction"]["feature_error"]) == 5
@@ -117,18 +99,18 @@ def test_a_run_is_diagnosed(command, tmp_path, monkeypatch, capsys):
     assert (path / "diagnose" / "prediction.svg").read_bytes().startswith(b"<?xml")
 
 
-def test_an_agent_that_does_not_plan_has_no_ladder(command, tmp_path, monkeypatch, capsys):
+def test_an_agent_that_does_not_plan_has_no_ladder(command, tmp_path, call):
     assert command(*AGENTS["mbpo"])[0] == 0
     path = str(only(tmp_path))
-    code, _, err = call(monkeypatch, capsys, path, "horizon=5", "starts=10")
+    code, _, err = call(diagnose.main, path, "horizon=5", "starts=10")
     assert code == 2
     assert "give ladder=false" in err
-    assert call(monkeypatch, capsys, path, "horizon=5", "starts=10", "ladder=false")[0] == 0
+    assert call(diagnose.main, path, "horizon=5", "starts=10", "ladder=false")[0] == 0
 
 
-def test_a_run_without_a_learned_model(command, tmp_path, monkeypatch, capsys):
+def test_a_run_without_a_learned_model(command, tmp_path, call):
     assert command("agent=random", "task=pendulum")[0] == 0
-    code, _, err = call(monkeypatch, capsys, str(only(tmp_path)))
+    code, _, err = call(diagnose.main, str(only(tmp_path)))
     assert code == 2
     assert "has learned no world model" in err
 

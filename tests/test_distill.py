@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from commandline import CommandLine
 from gymnasium.spaces import Box, Discrete
 from learning import make, make_spec, parameters
 from test_run import only, rows
@@ -28,11 +27,6 @@ from world_models.simulator import Simulator
 
 CPU = torch.device("cpu")
 SMALL = {"width": 16, "batch": 8, "length": 4, "warmup": 20}
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    return CommandLine(monkeypatch, capsys, tmp_path)
 
 
 def discrete_spec(observation: int = 2, actions: int = 3) -> Any:

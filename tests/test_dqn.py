@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from commandline import CommandLine
 from gymnasium.spaces import Box
 from small_tasks import PICTURES, START, Story, Tables, keys_of, make_learner, pictures
 
@@ -303,8 +302,7 @@ def test_what_it_refuses():
 
 
 @pytest.mark.parametrize("name", ["dqn", "rainbow", "der"])
-def test_what_the_command_line_says(name, monkeypatch, capsys, tmp_path):
-    command = CommandLine(monkeypatch, capsys, tmp_path)
+def test_what_the_command_line_says(name, command):
     words = f"learner={name}", "budget.env_steps=100"
     code, _, err = command(*words, "task=toy-chain", "learner.capacity=3")
     assert (code, err[:28]) == (2, "error: learner.capacity is 3")

@@ -6,15 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from commandline import CommandLine
 
 from suites import doctor, records
 from suites.tasks import registry
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    return CommandLine(monkeypatch, capsys, tmp_path)
 
 
 def complaint(command, *words: str) -> str:

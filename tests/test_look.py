@@ -1,12 +1,11 @@
 """Looking at a decision: what is drawn is what the run's planner had, and did."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import CommandLine
+from commandline import CommandLine, Commands
 from matplotlib.image import imread
 
 from planners.fmc import FMC
@@ -26,8 +25,9 @@ class Bench:
     """Makes runs, notes what they execute, and looks at them."""
 
     def __init__(self, monkeypatch, capsys, tmp_path):
+        self._call = Commands(monkeypatch, capsys)
         self._command = CommandLine(monkeypatch, capsys, tmp_path / "runs")
-        self._monkeypatch, self._capsys, self._path = monkeypatch, capsys, tmp_path
+        self._path = tmp_path
         self.executed: list[np.ndarray] = []
         self.held: list = []  # the searches that were drawn
 
@@ -62,14 +62,8 @@ class Bench:
         return summary.parent
 
     def look(self, *words) -> tuple[int, str, str]:
-        self._monkeypatch.setattr(sys, "argv", ["suites.look", *map(str, words)])
-        code = 0
-        try:
-            look.main()
-        except SystemExit as error:
-            code = int(error.code or 0)
-        out = self._capsys.readouterr()
-        return code, out.out.strip(), out.err
+        code, out, err = self._call(look.main, *words)
+        return code, out.strip(), err
 
     def see(self, run: Path, decision: int):
         """The search at a decision, and what the run executed then."""

@@ -9,7 +9,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from commandline import CommandLine
 from finite import (
     Finite,
     Oracle,
@@ -474,8 +473,7 @@ def test_a_struck_out_action_leaves_its_probability_to_the_others():
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-def test_from_the_command_line(search, monkeypatch, capsys, tmp_path):
-    command = CommandLine(monkeypatch, capsys, tmp_path)
+def test_from_the_command_line(search, command, tmp_path):
     words = ("planner=mcts", f"planner.search={search}", "planner.budget=60")
     code, out, _ = command("task=toy-chain", *words)
     assert code == 0

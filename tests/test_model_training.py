@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from commandline import CommandLine
 from test_run import only, read, rows
 from test_train import comparable, flat, interrupt
 
@@ -28,11 +27,6 @@ AGENTS = {
         "learner=sac",  # its critic values the last states of plans
     ),
 }
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    return CommandLine(monkeypatch, capsys, tmp_path)
 
 
 @pytest.mark.parametrize("agent", AGENTS)

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from commandline import CommandLine
 from gymnasium.spaces import Box, Discrete
 from lock import DialTask, LockTask, go_on, make_agent, make_trainer
 from test_sequences import fill
@@ -257,9 +256,7 @@ def test_noise_at_the_root_is_for_training():
         (("task=catch", "world_model=simulator"), "choose world_model=muzero"),
     ],
 )
-def test_one_line_for_bad_input(words, said, monkeypatch, capsys, tmp_path):
-    code, _, err = CommandLine(monkeypatch, capsys, tmp_path)(
-        "agent=muzero", *words, "evaluation.episodes=1"
-    )
+def test_one_line_for_bad_input(words, said, command):
+    code, _, err = command("agent=muzero", *words, "evaluation.episodes=1")
     assert code == 2
     assert said in err.splitlines()[-1]

@@ -22,7 +22,6 @@ from suites.evaluate import Agent
 from suites.ledger import Meter
 from suites.tasks.toy import CELLS, DISTRACTION, ChainTask
 from suites.train import Trainer
-from tests.commandline import CommandLine
 from world_models.observed import Observed
 
 PIXELS = Box(0, 255, (4, 84, 84), np.uint8)
@@ -394,8 +393,7 @@ def test_refuses_what_makes_no_sense(options, said):
         make(**options)
 
 
-def test_on_the_command_line(monkeypatch, capsys, tmp_path):
-    command = CommandLine(monkeypatch, capsys, tmp_path)
+def test_on_the_command_line(command):
     words = "learner=ppo", "task=toy-chain", "budget.env_steps=2048", "evaluation.episodes=1"
     code, out, error = command(*words, "evaluation.every=2048", "learner.epochs=1")
     assert code == 0, error

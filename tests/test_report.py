@@ -3,8 +3,7 @@
 import json
 import re
 import shutil
-import sys
-import warnings
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from urllib.parse import unquote
@@ -168,36 +167,28 @@ def test_sets_of_tasks():
 
 
 @pytest.mark.filterwarnings("ignore:left out")
-def test_command_line(place, monkeypatch, capsys, tmp_path):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["suites.report", *words])
-        monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
-        with pytest.raises(SystemExit) as end:
-            report.main()
-        out = capsys.readouterr()
-        return end.value.code, out.out, out.err
-
+def test_command_line(place, call, tmp_path):
+    reported = partial(call, report.main)
     page = tmp_path / "page.html"
-    code, out, err = call(str(place / "runs"), f"out={page}", "tasks=walker-walk", "title=Mine")
+    code, out, err = reported(str(place / "runs"), f"out={page}", "tasks=walker-walk", "title=Mine")
     assert (code, out) == (0, f"{page}: 0.1 MB\n")
     assert "seed8: running" in err
     assert '"tasks":["walker-walk"]' in page.read_text()
     assert '"title":"Mine"' in page.read_text()
-    assert call(str(place / "runs"), "out=page.txt")[2].endswith("a file that ends in .html\n")
-    assert (
-        "can't write" in call(str(place / "runs"), f"out={place}/runs/torn/manifest.json/a.html")[2]
-    )
-    assert call("out=a.html")[0] == 2
-    code, out, _ = call("--help")
+    assert reported(str(place / "runs"), "out=page.txt")[2].endswith("a file that ends in .html\n")
+    _, _, err = reported(str(place / "runs"), f"out={place}/runs/torn/manifest.json/a.html")
+    assert "can't write" in err
+    assert reported("out=a.html")[0] == 2
+    code, out, _ = reported("--help")
     assert code == 0
     assert all(f"\n  {key}: " in out for key in report.KEYS)
     shutil.copytree(place / "runs", tmp_path / "runs")
     file = next((tmp_path / "runs/walker-walk/sac").glob("*/seed0/manifest.json"))
     file.write_text(file.read_text().replace("3.17.0", "3.16.0"))
-    code, _, err = call(str(tmp_path / "runs"), f"out={page}")
+    code, _, err = reported(str(tmp_path / "runs"), f"out={page}")
     assert code == 2
     assert "can't compare runs with mujoco" in err
-    assert call(str(tmp_path / "runs"), f"out={page}", "mix=versions")[0] == 0
+    assert reported(str(tmp_path / "runs"), f"out={page}", "mix=versions")[0] == 0
     with pytest.raises(UserError, match="give a folder"):
         report.report([])
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commandline import CommandLine
 
 from suites import usage
 from suites.assembly import CONF
@@ -25,11 +24,6 @@ CHEAP = (
     *("task=cheetah", "planner.optimizer=predictive_sampling"),
     *("planner.horizon=0.2", "planner.iterations=1", "planner.budget=40"),
 )
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    return CommandLine(monkeypatch, capsys, tmp_path)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from commandline import CommandLine
 from omegaconf import OmegaConf
 from sweeping import TOY
 
@@ -53,7 +52,7 @@ def test_other_seeds_and_other_budgets(tmp_path):
 
 def test_compilation_counts_once_however_long_the_run(tmp_path):
     words = [f"runs_dir={tmp_path}", "task=cheetah", "planner=mpc", "planner.budget=2000"]
-    spent = {"evaluation_cpu_seconds": 10.0, "evaluation_wall_seconds": 8.0}
+    spent: dict[str, Any] = {"evaluation_cpu_seconds": 10.0, "evaluation_wall_seconds": 8.0}
     leave([*words, "seed=1"], evaluation_compile_seconds=6.0, **spent)
     found = estimate([*words[:-1], "planner.budget=20000"])
     assert found.cpu == pytest.approx(6 + 10 * 4)
@@ -127,8 +126,7 @@ def test_a_training_without_an_update_stands_for_itself(monkeypatch):
     assert told == {"warm_steps": 0, "warm_step": 0.5, "training_step": 0.5}
 
 
-def test_plans_of_toys(monkeypatch, capsys, tmp_path):
-    command = CommandLine(monkeypatch, capsys, tmp_path)
+def test_plans_of_toys(command, tmp_path):
     words = ("-m", *TOY, "seed=0,1,2", "--plan-cost", "sweep.workers=2")
     code, out, err = command(*words)
     assert code == 0

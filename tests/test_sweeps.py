@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import CommandLine
 from rich.console import Console
 from sweeping import TOY, folders, gone, holder, start, starts, wait_until
 
@@ -25,11 +24,6 @@ from suites.sweeps.grid import expand
 from suites.sweeps.work import Order, Outcome
 
 LONG = ("task=pendulum", "agent=random", "evaluation.episodes=2000")  # for minutes
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    return CommandLine(monkeypatch, capsys, tmp_path)
 
 
 def named(tmp_path: Path, text: str) -> list[Path]:

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from commandline import CommandLine
 from latents import SPEC, draw, fill, make, move, pay, shake
 from test_run import only, rows
 from test_train import comparable, flat, interrupt
@@ -19,11 +18,6 @@ from planners.noise import Noise
 from planners.sampling import EliteMPPI, Gaussian
 from suites.checkpoints import load_state
 from suites.evaluate import Agent
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    return CommandLine(monkeypatch, capsys, tmp_path)
 
 
 def test_the_discount_by_the_length_of_an_episode():

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commandline import CommandLine
 from test_run import only, read, rows
 
 from suites import evaluate, rescore
@@ -23,11 +22,6 @@ SMALL = (
 )
 # What two runs of the same configuration may differ in.
 CLOCKS = ("seconds", "bytes", "joules", "concurrent", "_ms_")
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    return CommandLine(monkeypatch, capsys, tmp_path)
 
 
 def comparable(found: list[dict]) -> list[dict]:

@@ -23,6 +23,7 @@ from learners.pace import Pace
 from learners.replay import Replay
 from learners.squashed import encoding
 from learners.stored import load_into, state_of
+from world_models import rollouts
 
 PARTS = ("network", "optimiser", "inputs", "targets")
 SAMPLING = ("ts1", "tsinf")
@@ -179,9 +180,7 @@ class Ensemble:
         self, state: np.ndarray, action: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Next states [M, S], rewards [M] and continuation [M] after actions [M, A] or [M]."""
-        plans = action[:, None, None]
-        rewards, continuation, last = self.rollout(state, plans)
-        return last[:, 0], rewards[:, 0, 0], continuation[:, 0, 0]
+        return rollouts.step(self, state, action)
 
     def rollout(
         self, state: np.ndarray, plans: np.ndarray

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from world_models.tracing import trace
+from world_models import rollouts
 
 
 class Held:
@@ -56,12 +56,11 @@ class Held:
     def trace(
         self, state: np.ndarray, plans: np.ndarray, every: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """As `rollout`, and the features on the way: see `world_models.tracing`."""
-        return trace(self, state, plans, every)
+        """As `rollout`, and the features on the way: see `world_models.rollouts`."""
+        return rollouts.trace(self, state, plans, every)
 
     def step(
         self, state: np.ndarray, action: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Next states [M, S], rewards [M] and continuation [M] after actions [M, A] or [M]."""
-        rewards, continuation, last = self.rollout(state, action[:, None, None])
-        return last[:, 0], rewards[:, 0, 0], continuation[:, 0, 0]
+        return rollouts.step(self, state, action)

@@ -19,6 +19,7 @@ from learners.sequences import SequenceReplay, Sequences
 from learners.squashed import ActionBox
 from learners.stored import load_into, state_of
 from learners.two_hot import Bins
+from world_models import rollouts
 
 PARTS = ("networks", "optimiser")
 
@@ -132,8 +133,7 @@ class LatentModel:
         self, state: np.ndarray, action: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Next latents [M, S], rewards [M] and continuation [M] of actions [M, A]."""
-        rewards, continuation, last = self.rollout(state, action[:, None, None])
-        return last[:, 0], rewards[:, 0, 0], continuation[:, 0, 0]
+        return rollouts.step(self, state, action)
 
     def rollout(
         self, state: np.ndarray, plans: np.ndarray

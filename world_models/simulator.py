@@ -8,7 +8,7 @@ from suites.errors import UserError
 from suites.tasks.control import derivatives
 from suites.tasks.control.simulation import Simulation
 from suites.tasks.other_physics import OtherPhysics
-from world_models.tracing import trace
+from world_models import rollouts
 
 _SALT = 1  # tells the dice of planning from the true ones
 
@@ -78,15 +78,14 @@ class Simulator:
     def trace(
         self, state: np.ndarray, plans: np.ndarray, every: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """As `rollout`, and the features on the way: see `world_models.tracing`."""
-        return trace(self, state, plans, every)
+        """As `rollout`, and the features on the way: see `world_models.rollouts`."""
+        return rollouts.trace(self, state, plans, every)
 
     def step(
         self, state: np.ndarray, action: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Next states [B, S], rewards [B] and continuation [B] after actions [B, A] or [B]."""
-        rewards, continuation, last = self.rollout(state, action[:, None, None])
-        return last[:, 0], rewards[:, 0, 0], continuation[:, 0, 0]
+        return rollouts.step(self, state, action)
 
     def select(self, state: np.ndarray, which: np.ndarray) -> np.ndarray:
         """States [M, S] of some of the environments."""

@@ -1,8 +1,16 @@
-"""What rollouts come by on their way."""
+"""What a model that rolls out can do besides."""
 
 from typing import Any
 
 import numpy as np
+
+
+def step(
+    model: Any, state: np.ndarray, action: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Next states [M, S], rewards [M] and continuation [M] after actions [M, A] or [M]."""
+    rewards, continuation, last = model.rollout(state, action[:, None, None])
+    return last[:, 0], rewards[:, 0, 0], continuation[:, 0, 0]
 
 
 def trace(
