@@ -39,6 +39,7 @@ Keys
   episodes: 1        # that the agent will act
   act_ms: null       # milliseconds per decision, at most; null: any
   simulator: yes     # no: there is no simulator to plan in
+  reward: yes        # no: the reward's formula is not known, and must be learned
   ram: yes           # no: an emulator's memory can't be read
   mix: null          # what may differ between runs, as in suites.compare"""
 YES = ("yes", "no")
@@ -49,8 +50,14 @@ KEYS = {
     "episodes": Key(int, 1, least=1),
     "act_ms": Key(float, None),
     "simulator": Key(str, "yes", choices=YES),
+    "reward": Key(str, "yes", choices=YES),
     "ram": Key(str, "yes", choices=YES),
     "mix": compare.KEYS["mix"],
+}
+NEEDS = {
+    "simulator": ("simulator", "simulator"),
+    "reward": ("reward", "reward's formula"),
+    "ram": ("RAM", "RAM"),
 }
 FOLDERS = ("results", "runs")
 
@@ -157,9 +164,9 @@ def advise(found: list[Point], task: str, options: dict[str, Any]) -> Advice:
 
 def against(point: Point, options: dict[str, Any]) -> str | None:
     """What stands against a point; None if it is within the budget."""
-    for key, privilege in (("simulator", "simulator"), ("ram", "RAM")):
+    for key, (privilege, words) in NEEDS.items():
         if options[key] == "no" and privilege in point.privileges:
-            return f"it needs the {privilege}"
+            return f"it needs the {words}"
     if options["samples"] is not None and point.env_steps > options["samples"]:
         return f"its first evaluation was after {point.env_steps:,} control steps"
     if (hours := options["cpu_hours"]) is not None:

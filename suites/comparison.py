@@ -24,8 +24,11 @@ from suites.statistics import (
 )
 from suites.tables import Cell, Table
 
-MARKS = {"simulator": "S", "RAM": "R", "clairvoyant": "C"}
-MARKED = "S: plans in the true simulator, whose reward it knows; R: reads RAM; C: knows the dice"
+MARKS = {"simulator": "S", "reward": "K", "RAM": "R", "clairvoyant": "C"}
+MARKED = (
+    "S: plans in the true simulator, whose reward it knows; K: knows the reward's formula;"
+    " R: reads RAM; C: knows the dice"
+)
 
 
 @dataclass(frozen=True)

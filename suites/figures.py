@@ -39,6 +39,7 @@ _DASHES = ("-", "--", ":", "-.")
 _MARKERS = {
     (): ("o", "none of it"),
     ("simulator",): ("s", "true simulator, known reward"),
+    ("reward",): ("P", "knows the reward's formula"),
     ("RAM",): ("^", "reads RAM"),
     ("simulator", "RAM"): ("D", "true simulator, and reads RAM"),
 }

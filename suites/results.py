@@ -82,6 +82,7 @@ class RunInfo:
         """What it knows that an agent in the real task would not."""
         known = {
             "simulator": self.plans and not self.models,
+            "reward": self.settings.get("world_model.reward") == "task",
             "clairvoyant": bool(self.settings.get("world_model.clairvoyant")),
             "RAM": self.settings.get("task.observation") == "ram" and (self.plans or self.learns),
         }

@@ -30,6 +30,7 @@ def make_spec(actions: Any = None, size: int = SIZE) -> Any:
         observation_space=Box(-bound, bound, dtype=np.float64),
         action_space=Box(-1.0, 1.0, (1,), np.float64) if actions is None else actions,
         control_dt=0.1,
+        observed_reward=None,
     )
 
 
@@ -199,12 +200,33 @@ def test_a_checkpoint_is_the_model(probabilistic):
         assert np.array_equal(mine, theirs)
 
 
+def test_the_reward_given_by_the_task():
+    """Of particles, of what is between the steps that are predicted, and none is learned."""
+    spec = make_spec()
+    spec.observed_reward = lambda seen, acted: seen[:, 0] * seen[:, 1] + 10 * acted[:, 0]
+    model = make(spec, reward="task", repeat=2, probabilistic=False, members=3, particles=6)
+    model.update(remember(model, linear(0.0), 500), None)
+    assert model.targets.shift.shape == (SIZE,)  # of how the observation changes
+    plans = np.random.default_rng(0).uniform(-1, 1, (1, 4, 3, 1))
+    state = model.begin(np.array([[0.5, -1.0]]), None)
+    rewards, _, _ = model.rollout(state, plans)
+    for h in range(3):
+        before = model.rollout(state, plans[:, :, :h])[2] if h else np.tile(state[:, None], (4, 1))
+        after = model.rollout(state, plans[:, :, : h + 1])[2]
+        before, after = (x.reshape(4, 6, SIZE) for x in (before, after))
+        halfway = (before + after) / 2
+        paid = (halfway.prod(axis=-1) + after.prod(axis=-1)).mean(axis=1)
+        np.testing.assert_allclose(rewards[0, :, h], paid + 20 * plans[0, :, h, 0], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"sampling": "ds"}, "world_model.sampling is 'ds'"),
         ({"sampling": "tsinf", "particles": 7}, "a multiple of world_model.members, 5"),
         ({"members": 0}, "world_model.members is 0"),
+        ({"reward": "known"}, "world_model.reward is 'known': choose learned or task"),
+        ({"reward": "task"}, "does not tell the reward of task small: choose world_model.reward"),
     ],
 )
 def test_bad_parameters(changes, words):

@@ -7,6 +7,8 @@ from test_train import comparable, flat, interrupt
 
 from suites import rescore
 from suites.checkpoints import load_state
+from suites.points import points
+from suites.results import load
 
 RUN = ("task=pendulum", "budget.env_steps=400", "evaluation.every=400", "threads=1")
 SMALL = (
@@ -74,6 +76,12 @@ def test_practice_counts_model_steps(command, tmp_path):
     assert last["evaluation_model_steps"] == 0
 
 
+def test_a_reward_that_is_given_is_marked(command, tmp_path):
+    assert command(*AGENTS["mbpo"], "world_model.reward=task", "task=cheetah")[0] == 0
+    (point, *_) = points(load([tmp_path]))
+    assert point.privileges == ("reward",)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -82,6 +90,7 @@ def test_practice_counts_model_steps(command, tmp_path):
         (("world_model=ensemble", "world_model.sampling=x"), "world_model.sampling is 'x'"),
         (("world_model=ensemble", "task=pong", "planner=mcts"), "observations that are vectors"),
         (("world_model=ensemble", "planner.optimizer=ilqg"), "planner.optimizer=ilqg needs"),
+        (("agent=pets", "world_model.reward=task", "task=hopper"), "does not tell the reward of"),
         (("world_model=dream",), "unknown world_model 'dream'"),
         (("agent=pets", "planner.latency=0.1"), "come late can't be learned from"),
     ],

@@ -27,6 +27,7 @@ from world_models import rollouts
 
 PARTS = ("network", "optimiser", "inputs", "targets")
 SAMPLING = ("ts1", "tsinf")
+REWARDS = ("learned", "task")
 HOLDOUT, HOLDOUT_MOST = 0.2, 5000  # of the memory, as in Janner et al. (2019)
 SMALLEST = 1e-8  # variance of what is normalised
 SHORTEST = 50  # gradient steps from one look at held-out data to the next
@@ -71,6 +72,8 @@ class Ensemble:
       repeat: Control steps of a transition; None: 2, with discrete actions 1.
       members: Of the ensemble.
       width, depth: Units of a layer, and hidden layers.
+      reward: `learned`, or `task`: the task's own by what is observed, a privilege. Within a
+        transition, observations are interpolated for it.
       probabilistic: Predict Gaussians and sample from them; else means, fitted by squared error.
       particles: P, of which the rewards are averaged.
       sampling: `ts1`: a particle is passed to another member at each step. `tsinf`: it keeps its
@@ -95,6 +98,7 @@ class Ensemble:
         members: int,
         width: int,
         depth: int,
+        reward: str,
         probabilistic: bool,
         particles: int,
         sampling: str,
@@ -117,6 +121,14 @@ class Ensemble:
             raise ValueError(
                 f"world_model.sampling is '{sampling}': choose one of {', '.join(SAMPLING)}"
             )
+        if reward not in REWARDS:
+            raise ValueError(f"world_model.reward is '{reward}': choose {' or '.join(REWARDS)}")
+        self.reward = spec.observed_reward if reward == "task" else None
+        if reward == "task" and self.reward is None:
+            raise ValueError(
+                f"what is observed does not tell the reward of task {spec.name}: choose"
+                " world_model.reward=learned"
+            )
         if sampling == "tsinf" and particles % members:
             raise ValueError(
                 f"world_model.particles is {particles}: with sampling=tsinf give a multiple of"
@@ -135,7 +147,8 @@ class Ensemble:
         self.batch, self.capacity, self.epochs, self.patience = batch, capacity, epochs, patience
         self.every, self.pace = every, Pace(1 / every, warmup - every)
         self.imagine = Imagine(**imagine)
-        self.outputs = self.size + 1  # how the observation changes, and the reward
+        # How the observation changes, and the reward.
+        self.outputs = self.size + (self.reward is None)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = _Network(self.size + self.box.size, width, depth, self.outputs, members)
@@ -205,13 +218,26 @@ class Ensemble:
                 inputs = self.inputs(torch.cat([seen, acted], dim=-1)).flatten(0, -2)
                 drawn = torch.randn(batch, 1, self.particles, self.outputs, generator=noise)
                 change, ends = self._sample(inputs, drawn.to(self.device), noise, shape[:-1])
-                rewards[:, :, h] = (alive * change[..., -1:]).mean(dim=(2, 3))
-                seen = seen + alive * change[..., :-1]
+                change, paid = change.split([self.size, self.outputs - self.size], dim=-1)
+                if self.reward is not None:
+                    paid = self._told(seen, change, plans[:, :, h])
+                rewards[:, :, h] = (alive * paid).mean(dim=(2, 3))
+                seen = seen + alive * change
                 alive = alive * ~ends
                 continuation[:, :, h] = alive.mean(dim=(2, 3))
         self.model_steps += batch * candidates * horizon * self.particles
         last = seen.reshape(batch, candidates, -1).cpu().numpy()
         return rewards.double().numpy(), continuation.double().numpy(), last
+
+    def _told(self, seen: torch.Tensor, change: torch.Tensor, actions: np.ndarray) -> torch.Tensor:
+        """Rewards [B, K, P, 1] of transitions from observations [B, K, P, O], by the task."""
+        assert self.reward is not None
+        held = np.repeat(actions.reshape(-1, actions.shape[-1]), self.particles, axis=0)
+        total = np.zeros(len(held))
+        for k in range(1, self.stride + 1):
+            between = seen + (k / self.stride) * change
+            total += self.reward(between.flatten(0, -2).cpu().numpy(), held)
+        return torch.from_numpy(total).float().to(self.device).view(*change.shape[:-1], 1)
 
     def _dice(self, state: np.ndarray) -> int:
         """A seed that depends on nothing but what is known when it is needed."""
@@ -225,10 +251,10 @@ class Ensemble:
         noise: torch.Generator,
         shape: tuple[int, ...],
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Changes and rewards [*shape, O + 1], and ends [*shape, 1], of inputs [rows, in].
+        """Changes, and rewards if learned, [*shape, out], and ends [*shape, 1], of [rows, in].
 
         The rows, of which the particle is the last axis of the shape, are shared out among the
-        members. Normals are drawn [B, 1, P, O + 1].
+        members. Normals are drawn [B, 1, P, out].
         """
         rows = len(inputs)
         if self.sampling == "tsinf":
@@ -262,9 +288,8 @@ class Ensemble:
         """Go on from the present weights until held-out data are predicted no better."""
         drawn = source.everything(self.device)
         inputs = torch.cat([drawn.observation, drawn.action], dim=1)
-        targets = torch.cat(
-            [drawn.next_observation - drawn.observation, drawn.reward[:, None]], dim=1
-        )
+        change = drawn.next_observation - drawn.observation
+        targets = torch.cat([change, drawn.reward[:, None]], dim=1)[:, : self.outputs]
         ended = 1 - drawn.continuation
         for norm, data in ((self.inputs, inputs), (self.targets, targets)):
             norm.reset()

@@ -152,6 +152,7 @@ function drawLegend() {
 
 const PRIVILEGES = {
   simulator: "plans in the true simulator, whose reward it knows",
+  reward: "is told how the reward follows from what it observes",
   RAM: "reads the memory of the game",
   clairvoyant: "knows how chance will fall",
 };

@@ -27,6 +27,7 @@ const polygon = (corners, turn = 0) => {
 const SHAPES = {
   "": (r) => `M${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`,
   simulator: (r) => polygon(3)(1.3 * r),
+  reward: (r) => polygon(5, Math.PI)(1.25 * r),
   RAM: (r) => polygon(4, Math.PI / 4)(1.25 * r),
   "simulator, RAM": (r) => polygon(3, Math.PI)(1.3 * r),
   clairvoyant: (r) => polygon(6)(1.15 * r),
@@ -37,6 +38,7 @@ const SHAPES = {
 const SHAPE_NAMES = {
   "": "circle",
   simulator: "triangle",
+  reward: "pentagon upside down",
   RAM: "square",
   "simulator, RAM": "triangle upside down",
   clairvoyant: "hexagon",
@@ -47,7 +49,7 @@ const SHAPE_NAMES = {
 // What the runs of these groups know that an agent in the real task would not.
 const knows = (groups) => {
   const known = new Set(groups.flatMap((group) => group.privileges));
-  return ["simulator", "clairvoyant", "RAM"].filter((name) => known.has(name)).join(", ");
+  return ["simulator", "reward", "clairvoyant", "RAM"].filter((name) => known.has(name)).join(", ");
 };
 const mark = (known, r, x, y) => ({
   d: (SHAPES[known] ?? SHAPES[""])(r),

@@ -1,8 +1,10 @@
 """What there is to know about a task before it is stepped."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 Actions = TypeVar("Actions", Box, Discrete)
@@ -23,6 +25,8 @@ class TaskSpec(Generic[Actions]):
       reference: Scores that normalise a return to 0 (`random`) and 1 (`best`; Atari: `human`);
         empty where there are none.
       compiled: Whether reward, observation and termination run in machine code.
+      observed_reward: Rewards [N] of control steps by the observations [N, O] that follow and the
+        actions [N, A]; None where these do not tell them.
       has_lives: Whether `features(state, kind="lives")` of its simulator tells the lives left.
     """
 
@@ -36,3 +40,4 @@ class TaskSpec(Generic[Actions]):
     compiled: bool
     budget_per_step: int = 1
     has_lives: bool = False
+    observed_reward: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None

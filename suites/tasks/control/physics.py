@@ -197,6 +197,20 @@ def physics(table):
 
 MODEL_FIELDS = _FIELDS  # where the model fields begin in a table
 
+
+@intrinsic
+def call_observed(typingctx, function, observation, control):
+    """Call the compiled `float64(float64*, float64*)` at an address."""
+
+    def codegen(context, builder, signature, args):
+        double = ir.DoubleType()
+        pointer = ir.PointerType(double)
+        callee = builder.inttoptr(args[0], ir.PointerType(ir.FunctionType(double, [pointer] * 2)))
+        return builder.call(callee, [builder.inttoptr(a, pointer) for a in args[1:]])
+
+    return types.float64(types.intp, types.intp, types.intp), codegen
+
+
 _SCALAR = types.float64(types.CPointer(types.int64))
 _OBSERVE = types.void(types.CPointer(types.int64), types.CPointer(types.float64))
 

@@ -69,6 +69,7 @@ class ControlTask(VectorEnv):
             horizon=source.horizon,
             reference={"random": 0.0, "best": float(source.horizon)},
             compiled=twin is not None,
+            observed_reward=twin.observed_reward if twin else None,
         )
         self.single_observation_space = self.facts.observation_space
         self.single_action_space = self.facts.action_space

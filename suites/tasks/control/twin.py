@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import mujoco
 from numba.core.ccallback import CFunc
 
+from suites.tasks.control.observed import ObservedReward
+
 
 @dataclass(frozen=True)
 class Twin:
@@ -17,12 +19,14 @@ class Twin:
       terminated: Compiled by `physics.scalar`; above 0 ends the episode. None: never.
       model_fields: Float64 arrays of `MjModel` that a reset writes (a target's place, a gain), so
         that they are part of the state.
+      observed_reward: The same reward by what is observed. None: that does not tell it.
     """
 
     observe: CFunc
     reward: CFunc
     terminated: CFunc | None = None
     model_fields: tuple[str, ...] = ()
+    observed_reward: ObservedReward | None = None
 
 
 def _name2id(model: mujoco.MjModel, kind: mujoco.mjtObj, name: str) -> int:

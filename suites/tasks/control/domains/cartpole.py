@@ -3,9 +3,10 @@
 import mujoco
 from numba import njit
 
+from suites.tasks.control.observed import ObservedReward, view
 from suites.tasks.control.parts import small_control, write
 from suites.tasks.control.physics import X, Z, observation, physics, scalar
-from suites.tasks.control.rewards import gaussian, inside
+from suites.tasks.control.rewards import INF, gaussian, inside
 from suites.tasks.control.twin import Twin, body
 
 CART_BOUND = 0.25  # m from the middle, for the sparse reward
@@ -19,6 +20,14 @@ def _upright(p, first):
     for pole in range(first, p.xmat.shape[0]):
         total += (p.xmat[pole, Z, Z] + 1) / 2
     return total / (p.xmat.shape[0] - first)
+
+
+@njit(cache=True)
+def _swingup(at, upright, ctrl, qvel):
+    """The reward of the cart at a place."""
+    centered = (1 + gaussian(at, 0.0, 0.0, 2.0)) / 2
+    slow = (1 + _slow(qvel)) / 2
+    return upright * small_control(ctrl) * slow * centered
 
 
 @njit(cache=True)
@@ -51,19 +60,27 @@ def _observe(model: mujoco.MjModel):
 
 def swingup(model: mujoco.MjModel) -> Twin:
     first = body(model, "pole_1")
+    poles = model.nbody - first
 
     @scalar
     def reward(table):
         p = physics(table)
-        centered = (1 + gaussian(p.qpos[0], 0.0, 0.0, 2.0)) / 2
-        slow = (1 + _slow(p.qvel)) / 2
-        return _upright(p, first) * small_control(p.ctrl) * slow * centered
+        return _swingup(p.qpos[0], _upright(p, first), p.ctrl, p.qvel)
 
-    return Twin(_observe(model), reward)
+    @ObservedReward
+    def observed_reward(seen, control):
+        total = 0.0
+        for pole in range(poles):
+            total += (seen[1 + 2 * pole] + 1) / 2
+        qvel = view(seen, 1 + 2 * poles, 1 + poles)
+        return _swingup(seen[0], total / poles, view(control, 0, 1), qvel)
+
+    return Twin(_observe(model), reward, observed_reward=observed_reward)
 
 
 def swingup_sparse(model: mujoco.MjModel) -> Twin:
     first = body(model, "pole_1")
+    poles = model.nbody - first
 
     @scalar
     def reward(table):
@@ -73,7 +90,14 @@ def swingup_sparse(model: mujoco.MjModel) -> Twin:
             value *= inside(p.xmat[pole, Z, Z], COSINE_BOUND, 1.0)
         return value
 
-    return Twin(_observe(model), reward)
+    @ObservedReward
+    def observed_reward(seen, control):
+        value = inside(seen[0], -CART_BOUND, CART_BOUND)
+        for pole in range(poles):
+            value *= inside(seen[1 + 2 * pole], COSINE_BOUND, INF)
+        return value
+
+    return Twin(_observe(model), reward, observed_reward=observed_reward)
 
 
 # Balancing begins upright, swinging up begins hanging; the number of poles is in the model.

@@ -5,6 +5,7 @@ import math
 import mujoco
 from numba import njit
 
+from suites.tasks.control.observed import ObservedReward
 from suites.tasks.control.physics import X, Z, observation, physics, scalar
 from suites.tasks.control.twin import Twin, sensor, sensor_indices, site
 
@@ -48,8 +49,12 @@ def spin(model: mujoco.MjModel) -> Twin:
     def reward(table):
         return 1.0 if physics(table).sensordata[velocity] <= -SPIN_SPEED else 0.0
 
+    @ObservedReward
+    def observed_reward(seen, control):
+        return 1.0 if seen[6] <= -SPIN_SPEED else 0.0
+
     # A reset sets the friction of the hinge.
-    return Twin(observe, reward, model_fields=("dof_damping",))
+    return Twin(observe, reward, None, ("dof_damping",), observed_reward)
 
 
 def turn_easy(model: mujoco.MjModel) -> Twin:
@@ -72,8 +77,12 @@ def turn_easy(model: mujoco.MjModel) -> Twin:
         radius = p.site_size[target_site, 0]
         return 1.0 if _to_surface(p.sensordata, tip, spinner, target, radius) <= 0.0 else 0.0
 
+    @ObservedReward
+    def observed_reward(seen, control):
+        return 1.0 if seen[11] <= 0.0 else 0.0
+
     # A reset writes the target's place and size into the model.
-    return Twin(observe, reward, model_fields=("site_pos", "site_size"))
+    return Twin(observe, reward, None, ("site_pos", "site_size"), observed_reward)
 
 
 turn_hard = turn_easy  # the target's size is in the model

@@ -4,8 +4,9 @@ import math
 
 import mujoco
 
+from suites.tasks.control.observed import ObservedReward
 from suites.tasks.control.physics import X, Z, observation, physics, scalar
-from suites.tasks.control.rewards import inside
+from suites.tasks.control.rewards import INF, inside
 from suites.tasks.control.twin import Twin, body
 
 COSINE_BOUND = math.cos(math.radians(8))
@@ -24,4 +25,8 @@ def swingup(model: mujoco.MjModel) -> Twin:
     def reward(table):
         return inside(physics(table).xmat[pole, Z, Z], COSINE_BOUND, 1.0)
 
-    return Twin(observe, reward)
+    @ObservedReward
+    def observed_reward(seen, control):
+        return inside(seen[0], COSINE_BOUND, INF)
+
+    return Twin(observe, reward, observed_reward=observed_reward)

@@ -1,9 +1,11 @@
 """A point mass on a plane goes to the middle. Twin of `dm_control.suite.point_mass`."""
 
 import dataclasses
+import math
 
 import mujoco
 
+from suites.tasks.control.observed import ObservedReward, view
 from suites.tasks.control.parts import distance, small_control, write
 from suites.tasks.control.physics import observation, physics, scalar
 from suites.tasks.control.rewards import gaussian
@@ -26,7 +28,14 @@ def easy(model: mujoco.MjModel) -> Twin:
         away = distance(p.geom_xpos[mass], p.geom_xpos[target])
         return gaussian(away, 0.0, size, size) * small_control(p.ctrl)
 
-    return Twin(observe, reward)
+    size = float(model.geom_size[target, 0])
+
+    @ObservedReward
+    def observed_reward(seen, control):
+        away = math.sqrt(seen[0] ** 2 + seen[1] ** 2)
+        return gaussian(away, 0.0, size, size) * small_control(view(control, 0, 2))
+
+    return Twin(observe, reward, observed_reward=observed_reward)
 
 
 def hard(model: mujoco.MjModel) -> Twin:

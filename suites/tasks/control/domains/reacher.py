@@ -5,9 +5,12 @@ import math
 import mujoco
 from numba import njit
 
+from suites.tasks.control.observed import ObservedReward
 from suites.tasks.control.physics import X, Y, observation, physics, scalar
 from suites.tasks.control.rewards import inside
 from suites.tasks.control.twin import Twin, geom
+
+EASY_TARGET, HARD_TARGET = 0.05, 0.015  # m, radii
 
 
 @njit(cache=True)
@@ -17,7 +20,7 @@ def _finger_to_target(p, finger, target):
     return x, y
 
 
-def easy(model: mujoco.MjModel) -> Twin:
+def _reach(model: mujoco.MjModel, target_size: float) -> Twin:
     finger, target = geom(model, "finger"), geom(model, "target")
 
     @observation
@@ -35,8 +38,19 @@ def easy(model: mujoco.MjModel) -> Twin:
         radii = p.geom_size[target, 0] + p.geom_size[finger, 0]
         return inside(math.sqrt(x * x + y * y), 0.0, radii)
 
+    radii = target_size + float(model.geom_size[finger, 0])
+
+    @ObservedReward
+    def observed_reward(seen, control):
+        return inside(math.sqrt(seen[2] ** 2 + seen[3] ** 2), 0.0, radii)
+
     # A reset writes the target's place and size into the model.
-    return Twin(observe, reward, model_fields=("geom_pos", "geom_size"))
+    return Twin(observe, reward, None, ("geom_pos", "geom_size"), observed_reward)
 
 
-hard = easy  # the target's size is in the model
+def easy(model: mujoco.MjModel) -> Twin:
+    return _reach(model, EASY_TARGET)
+
+
+def hard(model: mujoco.MjModel) -> Twin:
+    return _reach(model, HARD_TARGET)
