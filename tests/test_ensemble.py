@@ -171,6 +171,14 @@ def test_plans_see_the_same_noise():
     assert not np.allclose(other[2] - 1, one[2], atol=1e-3)
 
 
+def test_fewer_rows_than_members():
+    """Of what little is left of imagined rollouts, say."""
+    model = make(members=5, particles=1)
+    rewards, _, last = model.rollout(np.zeros((1, SIZE), np.float32), np.zeros((1, 2, 3, 1)))
+    assert rewards.shape == (1, 2, 3)
+    assert np.isfinite(last).all()
+
+
 def test_ends_and_discrete_actions_are_learned():
     def step(x, u, random):
         following = x + 0.5 * (u[:, None] - 3)  # actions 2, 3, 4

@@ -262,7 +262,8 @@ class Ensemble:
         else:
             order = torch.randperm(rows, generator=noise)
         order = order.to(self.device)
-        padded = torch.cat([order, order[: -rows % self.members]])
+        # As many rows for each: some of them twice.
+        padded = order[torch.arange(rows + -rows % self.members, device=self.device) % rows]
         shared = inputs[padded].view(self.members, -1, inputs.shape[1])
         mean, log_variance, ending = self.network(shared)
         merged = torch.cat([mean, log_variance, ending], dim=-1).flatten(0, 1)[:rows]

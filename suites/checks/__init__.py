@@ -1,0 +1,1 @@
+"""What a part must keep to, by the axis that it is of."""
