@@ -110,18 +110,20 @@ def scores_table(points: list[Point], failed: float) -> Table:
 
 
 def costs_table(points: list[Point], axis: str) -> Table:
-    """What the scores cost, and how often a method is on the frontier against one cost."""
+    """What the scores cost, and how often that is on the frontier against one cost.
+
+    The frontier is that of all evaluations, as in the figures.
+    """
     rows: list[tuple[Cell, ...]] = []
     said = ""
-    for task, here in by_task(final(points)).items():
+    for task, here in by_task(points).items():
         found = frontier([(point,) for point in here], axis)
         fraction = {}
         if found:
             said = found.membership.method
-            fraction = {
-                of[0].method: share for of, share in zip(found.points, found.fraction, strict=True)
-            }
-        for point in sorted(here, key=lambda point: float(np.mean(point.costs[axis]))):
+            shares = zip(found.points, found.fraction, strict=True)
+            fraction = {point.method: share for (point,), share in shares if point.final}
+        for point in sorted(final(here), key=lambda point: float(np.mean(point.costs[axis]))):
             spent = (float(np.mean(point.costs[name])) for name in AXES)
             rows.append((task, point.method, marks(point), *spent, fraction.get(point.method)))
     columns = ("task", "method", "", *AXES, "on frontier")

@@ -114,6 +114,13 @@ def test_costs_and_the_frontier(runs):
     assert shares["ppo"] == 0
 
 
+def test_what_had_a_better_score_for_less_is_not_on_the_frontier(tmp_path):
+    for seed in range(3):
+        write_run(tmp_path, "cheetah-run", SAC, seed, [900.0, 200.0])
+    table = comparison.costs_table(points(load([tmp_path])), "cpu_seconds")
+    assert column(table, "on frontier") == [0.0]
+
+
 def test_a_method_with_few_seeds_is_not_counted(runs):
     write_run(runs, "cheetah-run", methods(0, 1)[3], 0, [990.0])
     found = [p for p in points(load([runs])) if p.task == "cheetah-run" and p.final]
