@@ -6,17 +6,14 @@ which pays 1 where the paddle is, and -1 elsewhere. After Mnih et al. (2014), "R
 visual attention", section 4.2, on a smaller board.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
 
-from suites.errors import UserError
-from suites.tasks.other_physics import OtherPhysics
-from suites.tasks.seeds import environment_seeds
+from suites.tasks.base import Task
+from suites.tasks.seeds import Seed, begin_streams, states_of, streams_at
 from suites.tasks.spec import TaskSpec
 
 SIDE = 6  # rows, and columns
@@ -100,16 +97,14 @@ class CatchSimulation:
         return rewards, continuation, states
 
 
-class CatchTask(VectorEnv):
+class CatchTask(Task):
     """`num_envs` games, with the face of `suites.tasks.control.ControlTask`."""
 
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
     action_names = ("left", "stay", "right")
 
     def __init__(self, num_envs: int = 1):
-        self.num_envs = num_envs
         side = SIDE * CELL
-        self.facts = TaskSpec(
+        facts = TaskSpec(
             name="catch",
             observation_space=gymnasium.spaces.Box(0, 255, (1, side, side), np.uint8),
             action_space=gymnasium.spaces.Discrete(3),
@@ -119,27 +114,19 @@ class CatchTask(VectorEnv):
             reference={"random": random_return(), "best": 1.0},
             compiled=True,  # NumPy over the whole batch: there is no loop to compile
         )
-        self.single_observation_space = self.facts.observation_space
-        self.single_action_space = self.facts.action_space
-        batch = gymnasium.vector.utils.batch_space
-        self.observation_space = batch(self.single_observation_space, num_envs)
-        self.action_space = batch(self.single_action_space, num_envs)
+        super().__init__(facts, num_envs)
         self.simulation = CatchSimulation(num_envs)
         self._randoms: list[np.random.Generator] = []
 
     def planning_simulation(self, threads: int, other: Any = None) -> CatchSimulation:
         """A game of its own for a planner. It has no physics that could be others."""
-        if other not in (None, OtherPhysics()):
-            raise UserError("catch has no other physics; leave out world_model.physics")
+        self.refuse(other)
         return CatchSimulation()
 
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict | None = None
-    ) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: Seed = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         """Begin an episode in every environment: environment i with seed `seed + i`."""
         if seed is not None or not self._randoms:
-            seeds = environment_seeds(seed, self.num_envs)
-            self._randoms = [np.random.default_rng(s) for s in seeds]
+            self._randoms = begin_streams(seed, self.num_envs)
         self._restart(np.arange(self.num_envs))
         return observe(self.simulation.states), {}
 
@@ -163,15 +150,12 @@ class CatchTask(VectorEnv):
 
     def snapshot(self) -> Snapshot:
         """All that decides how the environments go on."""
-        randoms = [random.bit_generator.state for random in self._randoms]
-        return Snapshot(self.simulation.states.copy(), randoms)
+        return Snapshot(self.simulation.states.copy(), states_of(self._randoms))
 
     def restore(self, snapshot: Snapshot) -> np.ndarray:
         """Go back to a snapshot; the pictures [B, 1, 84, 84] there."""
         self.simulation.states = snapshot.states.copy()
-        self._randoms = [np.random.default_rng() for _ in snapshot.randoms]
-        for random, state in zip(self._randoms, snapshot.randoms, strict=True):
-            random.bit_generator.state = state
+        self._randoms = streams_at(snapshot.randoms)
         return observe(self.simulation.states)
 
 

@@ -4,17 +4,14 @@ Cells 0 to 9; an episode begins in one of the first five. Action 0 steps left, 1
 hold. Cell 9 pays 1 and ends the episode; being in cell 0 pays 0.05, which tempts the short-sighted.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
 
-from suites.errors import UserError
-from suites.tasks.other_physics import OtherPhysics
-from suites.tasks.seeds import environment_seeds
+from suites.tasks.base import Task
+from suites.tasks.seeds import Seed, begin_streams, states_of, streams_at
 from suites.tasks.spec import TaskSpec
 
 CELLS = 10
@@ -84,21 +81,19 @@ class ChainSimulation:
         return rewards, continuation, cells[:, None].astype(float)
 
 
-class ChainTask(VectorEnv):
+class ChainTask(Task):
     """`num_envs` corridors, with the face of `suites.tasks.control.ControlTask`.
 
     Actions are left and right, or where they are `continuous`, from -1 to 1.
     """
 
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
     action_names = ("left", "right")
 
     def __init__(self, num_envs: int = 1, continuous: bool = False):
-        self.num_envs = num_envs
         actions: Any = gymnasium.spaces.Discrete(2)
         if continuous:
             actions = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float64)
-        self.facts = TaskSpec(
+        facts = TaskSpec(
             name="toy-slide" if continuous else "toy-chain",
             observation_space=gymnasium.spaces.Box(0.0, 1.0, (CELLS,), np.float64),
             action_space=actions,
@@ -108,30 +103,20 @@ class ChainTask(VectorEnv):
             reference={"random": 0.0, "best": GOAL_REWARD},
             compiled=True,  # NumPy over the whole batch: there is no loop to compile
         )
-        self.single_observation_space = self.facts.observation_space
-        self.single_action_space = self.facts.action_space
-        batch = gymnasium.vector.utils.batch_space
-        self.observation_space = batch(self.single_observation_space, num_envs)
-        self.action_space = batch(self.single_action_space, num_envs)
+        super().__init__(facts, num_envs)
         self.simulation = ChainSimulation(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
         self._randoms: list[np.random.Generator] = []
 
     def planning_simulation(self, threads: int, other: Any = None) -> ChainSimulation:
         """A corridor of its own for a planner. It has no physics that could be others."""
-        if other not in (None, OtherPhysics()):
-            raise UserError(
-                f"{self.facts.name} has no other physics; leave out world_model.physics"
-            )
+        self.refuse(other)
         return ChainSimulation()
 
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict | None = None
-    ) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: Seed = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         """Begin an episode in every environment: environment i with seed `seed + i`."""
         if seed is not None or not self._randoms:
-            seeds = environment_seeds(seed, self.num_envs)
-            self._randoms = [np.random.default_rng(s) for s in seeds]
+            self._randoms = begin_streams(seed, self.num_envs)
         self._restart(np.arange(self.num_envs))
         return observe(self.simulation.states), {}
 
@@ -161,16 +146,13 @@ class ChainTask(VectorEnv):
 
     def snapshot(self) -> Snapshot:
         """All that decides how the environments go on."""
-        randoms = [random.bit_generator.state for random in self._randoms]
-        return Snapshot(self.simulation.states.copy(), self._steps.copy(), randoms)
+        return Snapshot(self.simulation.states.copy(), self._steps.copy(), states_of(self._randoms))
 
     def restore(self, snapshot: Snapshot) -> np.ndarray:
         """Go back to a snapshot; the observations [B, CELLS] there."""
         self.simulation.states = snapshot.states.copy()
         self._steps = snapshot.steps.copy()
-        self._randoms = [np.random.default_rng() for _ in snapshot.randoms]
-        for random, state in zip(self._randoms, snapshot.randoms, strict=True):
-            random.bit_generator.state = state
+        self._randoms = streams_at(snapshot.randoms)
         return observe(self.simulation.states)
 
 

@@ -1,20 +1,17 @@
 """An Atari game: B environments behind Gymnasium's `VectorEnv`, with exact snapshots."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
 
-from suites.errors import UserError
 from suites.tasks.atari.emulator import Settings
 from suites.tasks.atari.simulation import AtariSimulation
 from suites.tasks.atari_names import SCORES
-from suites.tasks.other_physics import OtherPhysics
-from suites.tasks.seeds import environment_seeds
+from suites.tasks.base import Task
+from suites.tasks.seeds import Seed, begin_streams, states_of, streams_at
 from suites.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -53,22 +50,18 @@ def make_facts(settings: Settings, observation_space: Any, actions: int) -> Task
     )
 
 
-class AtariTask(VectorEnv):
+class AtariTask(Task):
     """`num_envs` environments of one game, with the face of `suites.tasks.control.ControlTask`.
 
     Observations are the RAM, uint8 [B, 128], or with `observation=pixels` the last four pictures,
     uint8 [B, 4, 84, 84]: see `suites.tasks.atari.pixels`. Rewards are the game's own points,
-    float64 [B], not clipped. An episode ends with the game, not with a life. Autoreset is
-    Gymnasium's `SAME_STEP`.
+    float64 [B], not clipped. An episode ends with the game, not with a life.
 
     The environments step one after another, in this process and thread, since a frame of ALE holds
     Python's lock.
     """
 
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
-
     def __init__(self, settings: Settings, num_envs: int = 1):
-        self.num_envs = num_envs
         self.settings = settings
         self.simulation = AtariSimulation(settings, num_envs)
         self._pixels: Pixels | None = None
@@ -78,16 +71,12 @@ class AtariTask(VectorEnv):
 
             self._pixels = pixels.Pixels(self.simulation.emulators)
             shape = self._pixels.stacks.shape[1:]
-        self.facts = make_facts(
+        facts = make_facts(
             settings,
             gymnasium.spaces.Box(0, 255, shape, np.uint8),
             len(self.simulation.emulators[0].actions),
         )
-        self.single_observation_space = self.facts.observation_space
-        self.single_action_space = self.facts.action_space
-        batch = gymnasium.vector.utils.batch_space
-        self.observation_space = batch(self.single_observation_space, num_envs)
-        self.action_space = batch(self.single_action_space, num_envs)
+        super().__init__(facts, num_envs)
         self._steps = np.zeros(num_envs, np.int64)
         self._randoms: list[np.random.Generator] = []
 
@@ -98,22 +87,16 @@ class AtariTask(VectorEnv):
 
     def planning_simulation(self, threads: int, other: Any = None) -> AtariSimulation:
         """Emulators of its own for a planner, on `threads` processes."""
-        if other not in (None, OtherPhysics()):
-            raise UserError(
-                f"{self.facts.name} has no other physics; leave out world_model.physics"
-            )
+        self.refuse(other)
         return AtariSimulation(self.settings, threads=threads)
 
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict | None = None
-    ) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: Seed = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         """Begin an episode in every environment: environment i with seed `seed + i`.
 
         The seed draws the frames without action at the start, and the dice of sticky actions.
         """
         if seed is not None or not self._randoms:
-            seeds = environment_seeds(seed, self.num_envs)
-            self._randoms = [np.random.default_rng(s) for s in seeds]
+            self._randoms = begin_streams(seed, self.num_envs)
         self._restart(np.arange(self.num_envs))
         return self._observe(), {}
 
@@ -152,9 +135,10 @@ class AtariTask(VectorEnv):
 
     def snapshot(self) -> Snapshot:
         """All that decides how the environments go on."""
-        randoms = [random.bit_generator.state for random in self._randoms]
         pixels = self._pixels.stacks.copy() if self._pixels else None
-        return Snapshot(self.simulation.read(), self._steps.copy(), randoms, pixels)
+        return Snapshot(
+            self.simulation.read(), self._steps.copy(), states_of(self._randoms), pixels
+        )
 
     def restore(self, snapshot: Snapshot) -> np.ndarray:
         """Go back to a snapshot, exact to the bit; the observations there.
@@ -168,9 +152,7 @@ class AtariTask(VectorEnv):
             self._pixels.stacks[:] = snapshot.pixels
         self.simulation.write(snapshot.states)
         self._steps = snapshot.steps.copy()
-        self._randoms = [np.random.default_rng() for _ in snapshot.randoms]
-        for random, state in zip(self._randoms, snapshot.randoms, strict=True):
-            random.bit_generator.state = state
+        self._randoms = streams_at(snapshot.randoms)
         return self._observe()
 
     def picture(self, state: np.ndarray) -> np.ndarray:

@@ -1,16 +1,15 @@
 """A control task: B environments behind Gymnasium's `VectorEnv`, with exact snapshots."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import mujoco
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
 
 from suites.errors import UserError
+from suites.tasks.base import Task
 from suites.tasks.control import kernels
 from suites.tasks.control.physics import STATE, make_table
 from suites.tasks.control.python_simulation import PythonSimulation
@@ -18,7 +17,7 @@ from suites.tasks.control.simulation import Simulation, control_range
 from suites.tasks.control.source import Source, SuiteSource
 from suites.tasks.control.twin import Twin
 from suites.tasks.other_physics import OtherPhysics
-from suites.tasks.seeds import environment_seeds
+from suites.tasks.seeds import Seed, environment_seeds
 from suites.tasks.spec import TaskSpec
 
 
@@ -31,12 +30,10 @@ class Snapshot:
     randoms: list[Any]
 
 
-class ControlTask(VectorEnv):
+class ControlTask(Task):
     """`num_envs` environments of one task, stepped together.
 
-    Observations, actions and rewards are float64, actions in the model's own units. Autoreset is
-    Gymnasium's `SAME_STEP`: the step that ends an episode returns the first observation of the next
-    one, and the last of the old in `infos["final_obs"]` (rows where `infos["_final_obs"]`).
+    Observations, actions and rewards are float64, actions in the model's own units.
 
     The environment i of `reset(seed=s)` goes through the same episodes as dm_control's with
     `random=s + i`.
@@ -44,8 +41,6 @@ class ControlTask(VectorEnv):
     Raises:
       UserError: where the physics diverges or the reward is not finite.
     """
-
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
 
     def __init__(
         self,
@@ -56,11 +51,10 @@ class ControlTask(VectorEnv):
         num_envs: int = 1,
         threads: int = 1,
     ):
-        self.num_envs = num_envs
         self.source, self.twin = source, twin
         self.simulation = self._simulation(num_envs, threads, None, observation_size)
         bound = np.full(observation_size, np.inf)
-        self.facts = TaskSpec(
+        facts = TaskSpec(
             name=name,
             observation_space=gymnasium.spaces.Box(-bound, bound, dtype=np.float64),
             action_space=gymnasium.spaces.Box(*control_range(source.model), dtype=np.float64),
@@ -71,11 +65,7 @@ class ControlTask(VectorEnv):
             compiled=twin is not None,
             observed_reward=twin.observed_reward if twin else None,
         )
-        self.single_observation_space = self.facts.observation_space
-        self.single_action_space = self.facts.action_space
-        batch = gymnasium.vector.utils.batch_space
-        self.observation_space = batch(self.single_observation_space, num_envs)
-        self.action_space = batch(self.single_action_space, num_envs)
+        super().__init__(facts, num_envs)
         self._steps = np.zeros(num_envs, np.int64)
         # A thread begins the episodes of its own environments, with a source of its own. Only a
         # model that is drawn with the seed (lqr) differs from environment to environment.
@@ -107,9 +97,7 @@ class ControlTask(VectorEnv):
         size = self.facts.observation_space.shape[0]
         return self._simulation(threads, threads, other, size)
 
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict | None = None
-    ) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: Seed = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         """Begin an episode in every environment: environment i with seed `seed + i`."""
         if seed is not None or not self._randoms:
             seeds = environment_seeds(seed, self.num_envs)
