@@ -55,7 +55,7 @@ class Method:
             planner = {"_target_": "planners.mpc.make_planner", "optimizer": self.agent[4:]}
             planner |= {"budget": self.budget, "horizon": 0.5, "discount": 1.0, "spline": None}
         if self.model:
-            world = {"_target_": "world_models.ensemble.make_model", "members": 5, "width": 200}
+            world = {"_target_": "world_models.ensemble.Ensemble", "members": 5, "width": 200}
         if self.steps:
             learner = {"_target_": "learners.sac.SAC", "learning_rate": 3e-4, "tau": 0.005}
             learner |= {"width": 256, "depth": 2, "warmup": 2500, "ratio": round(self.steps / 1e5)}

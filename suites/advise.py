@@ -39,7 +39,7 @@ Keys
   episodes: 1        # that the agent will act
   act_ms: null       # milliseconds per decision, at most; null: any
   simulator: yes     # no: there is no simulator to plan in
-  reward: yes        # no: the reward's formula is not known, and must be learned
+  reward: yes        # no: how the reward comes about is not known; a simulator would know it
   ram: yes           # no: an emulator's memory can't be read
   mix: null          # what may differ between runs, as in suites.compare"""
 YES = ("yes", "no")
@@ -55,9 +55,9 @@ KEYS = {
     "mix": compare.KEYS["mix"],
 }
 NEEDS = {
-    "simulator": ("simulator", "simulator"),
-    "reward": ("reward", "reward's formula"),
-    "ram": ("RAM", "RAM"),
+    "simulator": (("simulator",), "simulator"),
+    "reward": (("simulator", "reward"), "reward's formula"),  # a simulator pays by it
+    "ram": (("RAM",), "RAM"),
 }
 FOLDERS = ("results", "runs")
 
@@ -164,8 +164,8 @@ def advise(found: list[Point], task: str, options: dict[str, Any]) -> Advice:
 
 def against(point: Point, options: dict[str, Any]) -> str | None:
     """What stands against a point; None if it is within the budget."""
-    for key, (privilege, words) in NEEDS.items():
-        if options[key] == "no" and privilege in point.privileges:
+    for key, (privileges, words) in NEEDS.items():
+        if options[key] == "no" and set(privileges) & set(point.privileges):
             return f"it needs the {words}"
     if options["samples"] is not None and point.env_steps > options["samples"]:
         return f"its first evaluation was after {point.env_steps:,} control steps"
@@ -253,6 +253,7 @@ def _budget(options: dict[str, Any]) -> str:
             else f"{samples:,} control steps of training",
             "any CPU time" if hours is None else f"{hours:g} CPU hours",
             "a simulator" if options["simulator"] == "yes" else "no simulator",
+            *(["a reward that is not known"] if options["reward"] == "no" else []),
         ]
     )
 

@@ -22,6 +22,7 @@ from suites.errors import UserError
 from suites.records import config_hash, run_path
 from suites.tasks import registry
 
+_FOLDER = ("-cd", "--config-dir")
 # The null part of each axis: it adds nothing to an agent's name. All null is the random baseline.
 NULL = {"planner": "none", "world_model": "simulator", "learner": "none"}
 
@@ -118,6 +119,24 @@ def _explained(words: list[str]) -> Iterator[None]:
         raise UserError(usage.explain_composition(error, CONF, words)) from error
     except ValueError as error:  # Hydra's own, for `budget=3`
         raise UserError(f"can't read the command line: {usage.explain(error)}") from error
+
+
+def own_folder(words: list[str]) -> tuple[str | None, list[str]]:
+    """The folder of the user's own yamls that `--config-dir` names, and the other words.
+
+    Raises:
+      UserError: where there is no such folder.
+    """
+    folder, rest, left = None, [], iter(words)
+    for word in left:
+        name, equals, value = word.partition("=")
+        if name not in _FOLDER:
+            rest.append(word)
+            continue
+        folder = value if equals else next(left, "")
+        if not folder or not Path(folder).is_dir():
+            raise UserError(f"{name} {folder or 'without a folder'}: there is no such folder")
+    return folder, rest
 
 
 def locate(config: Any, choices: Any) -> Composed:

@@ -225,7 +225,7 @@ def _info(path: Path) -> RunInfo | None:
             label=manifest["config"].get("label"),
             status=str(told.get("status", "running")),
             reason=told.get("reason"),
-            settings=_flat(manifest["config"]),
+            settings=_settings(manifest["config"]),
             versions=start["versions"],
             machine=str(start["machine"]["processor"]),
         )
@@ -236,6 +236,14 @@ def _info(path: Path) -> RunInfo | None:
             f"left out {path}: its manifest.json or config.yaml is not of a run", stacklevel=2
         )
     return None
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Each dotted key with its value; of older runs too what was not a setting yet."""
+    found = _flat(config)
+    if found.get("world_model._target_") == "world_models.ensemble.Ensemble":
+        found.setdefault("world_model.reward", "learned")
+    return found
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -216,13 +216,17 @@ def options_with(key: str, conf: Path) -> str:
     """The options of a dotted key's group that know it, `planner=mpc`; empty if there are none."""
     group, _, rest = key.partition(".")
     paths = sorted((conf / group).glob("*.yaml")) if rest else []
-    absent = object()
-    found = [
-        f"{group}={path.stem}"
-        for path in paths
-        if OmegaConf.select(OmegaConf.load(path), rest, default=absent) is not absent
-    ]
-    return " or ".join(found)
+    return " or ".join(f"{group}={path.stem}" for path in paths if _knows(path, rest.split(".")))
+
+
+def _knows(path: Path, keys: list[str]) -> bool:
+    """Whether a yaml has a key, given by its parts; its value may be that of another yaml."""
+    node: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    for key in keys:
+        if not isinstance(node, dict) or key not in node:
+            return False
+        node = node[key]
+    return True
 
 
 def defaults(conf: Path, words: list[str]) -> dict[str, Any]:

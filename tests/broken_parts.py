@@ -80,6 +80,29 @@ class Unbounded(Shooting):
         return 3 * super().scaled(uniform)
 
 
+class Halving(Shooting):
+    """Its discrete actions are no whole numbers."""
+
+    def actions(self, noise: Any) -> np.ndarray:
+        return noise.uniform(self.plans, self.horizon)
+
+
+class Diverging(Shooting):
+    """Its statistics are not finite, which is allowed."""
+
+    def plan(self, model: Any, prior: Any, state: Any, carry: Any, noise: Any) -> Any:
+        plan, carry = super().plan(model, prior, state, carry, noise)
+        plan.statistics["spread"] = float("nan")
+        return plan, carry
+
+
+class Faceless:
+    """It has nothing of what it should."""
+
+    def __init__(self, spec: Any, budget: int):
+        self.plan_every = 1
+
+
 class Crashing(Shooting):
     """It has a bug."""
 
@@ -94,6 +117,15 @@ class Meddling(Simulator):
         found = super().rollout(state, plans)
         state += 1e-3
         return found
+
+
+class Traitless:
+    """It does not say whether it trains."""
+
+    stride = 1
+
+    def __init__(self, task: Any, threads: int):
+        pass
 
 
 class Uncounted(Simulator):
@@ -144,6 +176,24 @@ class Endless(ChainTask):
     def step(self, actions: np.ndarray) -> Any:
         self._steps[:] = 0
         return super().step(0 * actions)
+
+
+class Going(ChainTask):
+    """After its end an episode goes on."""
+
+    def _restart(self, which: np.ndarray) -> None:
+        if not hasattr(self, "begun"):
+            super()._restart(which)
+        self.begun = True
+
+
+class Lonely(ChainTask):
+    """There can be one of it only."""
+
+    def __init__(self, num_envs: int = 1):
+        if num_envs > 1:
+            raise RuntimeError("one is enough")
+        super().__init__(num_envs)
 
 
 class Forgetting(ChainTask):

@@ -42,6 +42,7 @@ def advised(out):
         ([], "Use mpc-icem budget=2000 (simulator)"),
         (["act_ms=5"], "Use sac"),  # the large planner takes 8 ms, the small one 2
         (["simulator=no"], "Use sac"),
+        (["reward=no"], "Use sac"),
         (["simulator=no", "samples=250000"], "Use ppo"),  # SAC has 100 by then
         (["act_ms=3", "samples=1e5"], "Use mpc-icem budget=500 (simulator)"),
         (["simulator=no", "cpu_hours=0.5"], "Use sac"),

@@ -1,5 +1,6 @@
 """Reading what many runs recorded."""
 
+import dataclasses
 import json
 import shutil
 
@@ -61,6 +62,19 @@ def test_a_point_has_the_costs_of_training_and_one_episode(tmp_path):
     assert planned.privileges == ("simulator",)
     assert last.privileges == ()
     assert set(last.costs) == set(AXES)
+
+
+def test_who_is_told_the_reward_is_another_method_than_those_of_before(tmp_path):
+    learned = dataclasses.replace(SAC, agent="pets", model=4)  # without the key, as it once was
+    for seed in range(6):
+        run = write_run(tmp_path, "cheetah-run", learned, seed, [100.0 + seed])
+        if seed >= 3:
+            told = json.loads((run / "manifest.json").read_text())["config"]
+            told["world_model"]["reward"] = "task"
+            change(run / "manifest.json", config=told)
+    one, two = sorted(points(load([tmp_path])), key=lambda point: point.method)
+    assert (one.method, one.privileges) == ("pets reward=learned", ())
+    assert (two.method, two.privileges) == ("pets reward=task", ("reward",))
 
 
 def test_points_stand_where_all_seeds_were_evaluated(tmp_path):

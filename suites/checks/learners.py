@@ -11,15 +11,15 @@ from gymnasium.spaces import Box
 from planners.noise import Noise
 from planners.none import NoPlanner
 from suites.checkpoints import load_training, save_training
-from suites.checks.broken import BrokenError, demand, difference
+from suites.checks.broken import BrokenError, NotSeenError, demand, difference
 from suites.checks.models import begun
+from suites.checks.planners import possible
 from suites.evaluate import Agent
 from suites.ledger import Meter
 from suites.train import Trainer
 
-MOST = 50_000  # control steps until it must have learned something
+MOST = 50_000  # control steps in which a gradient step is waited for
 ON = 20  # decisions after a gradient step, before trainings are compared
-FURTHER = 500  # decisions in which the next gradient step is waited for before that
 
 
 class Training:
@@ -43,29 +43,36 @@ class Training:
     def learn(self) -> None:
         """Until the first gradient step, and some decisions more."""
         (self.place / "one").mkdir()
-        while not all(part.updates for part in self.agent.trained.values() if _steps(part)):
-            demand(
-                self.trainer.env_steps < MOST,
-                f"no gradient step within {MOST:,} control steps: shorten its warm-up for this",
-            )
-            self.trainer.run(self.trainer.env_steps + 1, _ignore)
-        for _ in range(ON):  # what learns more slowly is to have begun, too
-            self.trainer.run(self.trainer.env_steps + 1, _ignore)
+        self.go_on(self.trainer)  # what learns more slowly is to have begun, too
         said = [name for name in self.trainer.said if name.endswith("_loss")]
         demand(said, "an update said no loss: names of losses end in _loss")
 
     def go_on(self, trainer: Trainer) -> None:
-        """Until the next gradient step, and some decisions more."""
-        updates, end = trainer.agent.count("updates"), trainer.decisions + FURTHER
-        while trainer.agent.count("updates") == updates and trainer.decisions < end:
+        """Until the next gradient step of each part, and some decisions more.
+
+        Raises:
+          NotSeenError: where that takes too long.
+        """
+        begun, end = _updates(trainer), trainer.env_steps + MOST
+        while any(now == then for now, then in zip(_updates(trainer), begun, strict=True)):
+            if trainer.env_steps >= end:
+                raise NotSeenError(
+                    f"no gradient step within {MOST:,} control steps: for this check, give options"
+                    " with which it learns sooner and more often, as learner.warmup=100"
+                )
             trainer.run(trainer.env_steps + 1, _ignore)
         for _ in range(ON):
             trainer.run(trainer.env_steps + 1, _ignore)
 
 
-def _steps(part: Any) -> bool:
-    """Whether it counts gradient steps: joint ones are counted by the world model."""
-    return not getattr(part, "latent", False) or hasattr(part, "warming")
+def _updates(trainer: Trainer) -> list[int]:
+    """Gradient steps of each part that counts its own: joint ones are the world model's."""
+    trained = trainer.agent.trained
+    return [
+        part.updates
+        for name, part in trained.items()
+        if name == "world_model" or not getattr(part, "latent", False)
+    ]
 
 
 def _ignore(trainer: Trainer) -> None:
@@ -79,9 +86,9 @@ def acts(agent: Agent, task: Any, config: Any) -> None:
     for name, prior in (("sample", agent.prior), ("greedy.sample", agent.prior.greedy)):
         action = prior.sample(features, Noise(0, [0, 1], 0))
         demand(action.shape == (2, *space.shape), f"actions of {name} are {action.shape}")
-        if not isinstance(space, Box):
-            good = (action >= space.start) & (action < space.start + space.n)
-            demand(good.all(), f"an action of {name} is not one of the task's {space}")
+        if not isinstance(space, Box):  # the bounds of a box clip what is executed
+            good = possible(action, space)
+            demand(good, f"an action of {name} is not one of the task's {space}")
         demand(np.isfinite(action).all(), f"an action of {name} is not finite")
     value = agent.prior.value(features)
     demand(value.shape == (2,), f"values of features {features.shape} are {value.shape}, not (2,)")
@@ -131,18 +138,18 @@ def _learned(learner: Any) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name != "flops"}
 
 
-def _there(agent: Agent, config: Any) -> bool:
+def _learns(agent: Agent, config: Any) -> bool:
     return bool(agent.prior.trains)
 
 
 def _exploits(agent: Agent, config: Any) -> bool:
     """Whether its policy is what is evaluated, without random actions that were asked for."""
     acts = isinstance(agent.greedy.planner, NoPlanner)
-    return _there(agent, config) and acts and not config.learner.get("evaluation_epsilon")
+    return _learns(agent, config) and acts and not config.learner.get("evaluation_epsilon")
 
 
 CHECKS = {
-    "its policy gives actions of the task, and its value numbers": (_there, acts),
+    "its policy gives actions in the form of the task's, and its value numbers": (_learns, acts),
     "without exploration, noise changes nothing, and nor does acting": (_exploits, exploits),
 }
 OF_TRAINING = {

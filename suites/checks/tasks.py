@@ -70,26 +70,37 @@ def goes_back_exactly(make: Make) -> None:
             "plan": "the simulation that plans are made in predicts otherwise",
             "snapshot": "after restore(snapshot()) it goes on otherwise",
         }[name]
-        demand(not shown, f"{said}: {', '.join(shown)} in {max(shown.values(), default=0)} of 10")
+        count = max(shown.values(), default=0)
+        demand(not shown, f"{said}: {', '.join(shown)} in {count} of {CASES}")
 
 
 def ends_as_it_should(make: Make) -> None:
-    """Truncation at the horizon; the last observation beside the next episode's first."""
+    """Truncation at the horizon, and the next episode, which ends like the first."""
     task, random = make(1), np.random.default_rng(0)
-    horizon = task.facts.horizon
+    horizon, steps, episodes = task.facts.horizon, 0, 0
     task.reset(seed=0)
-    for step in range(1, min(horizon, MOST) + 1):
-        _, _, terminated, truncated, infos = task.step(draw(task, random, 1))
-        if terminated[0] or truncated[0]:
-            last = infos.get("final_obs")
-            demand(last is not None, 'the step that ends an episode has no infos["final_obs"]')
-            shape = (1, *task.facts.observation_space.shape)
-            demand(np.shape(last) == shape, f"final_obs is {np.shape(last)}, not {shape}")
-            early = truncated[0] and step < horizon
-            demand(not early, f"truncated after {step} control steps; its horizon is {horizon}")
+    for _ in range(MOST):
+        seen, _, terminated, truncated, infos = task.step(draw(task, random, 1))
+        steps += 1
+        if not (terminated[0] or truncated[0]):
+            demand("final_obs" not in infos, "final_obs where no episode ended")
+            demand(steps < horizon, f"no end after {steps} control steps, which is its horizon")
+            continue
+        last = infos.get("final_obs")
+        demand(last is not None, 'the step that ends an episode has no infos["final_obs"]')
+        shape = (1, *task.facts.observation_space.shape)
+        demand(np.shape(last) == shape, f"final_obs is {np.shape(last)}, not {shape}")
+        same = np.array_equal(last, seen)
+        demand(not same, "the step that ends an episode does not give the next one's observation")
+        early = truncated[0] and steps < horizon
+        which = "the first" if episodes == 0 else "the next"
+        demand(
+            not early,
+            f"{which} episode is truncated after {steps} control steps; its horizon is {horizon}",
+        )
+        episodes, steps = episodes + 1, 0
+        if episodes == 2:
             return
-        demand("final_obs" not in infos, "final_obs where no episode ended")
-    demand(horizon > MOST, f"no end after {horizon} control steps, which is its horizon")
 
 
 CHECKS = {

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
-from suites.command import composing, from_words
+from suites.command import composing, from_words, own_folder
 from suites.environment import complain
 from suites.errors import UserError
 from suites.evaluate import evaluate
@@ -35,9 +35,9 @@ def main(words: list[str]) -> dict[str, Any]:
     """CPU seconds of the set-up, per control step of training and of evaluation, and what else
     an estimate needs.
     """
-    folder = words.pop(words.index("--config-dir") + 1) if "--config-dir" in words else None
+    folder, rest = own_folder(words)
     with composing():
-        config = from_words([word for word in words if word != "--config-dir"], folder).config
+        config = from_words(rest, folder).config
     shortened = {"warmup": shorten(config, "warmup", _DECISIONS)}
     shortened["pretraining"] = shorten(config, "pretraining", _UPDATES)
     session = Session(Run(Path(config.runs_dir, "run")), config, Meter(), config.threads, 0)

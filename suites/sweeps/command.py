@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from suites.assembly import CONF
-from suites.command import composing, from_words
+from suites.command import composing, from_words, own_folder
 from suites.environment import complain
 from suites.errors import UserError
 from suites.ledger import allowed_threads
@@ -21,7 +21,6 @@ from suites.sweeps.engine import Job, Sweep
 from suites.sweeps.grid import expand
 
 _MULTIRUN, _COST = ("-m", "--multirun"), "--plan-cost"
-_FOLDER = ("-cd", "--config-dir")
 
 
 def wanted(words: list[str]) -> bool:
@@ -36,9 +35,9 @@ def main(words: list[str]) -> int:
     Raises:
       UserError: for words that make no sweep, before anything is started.
     """
-    flags, settings, overrides = split(words)
+    folder, rest = own_folder(words)
+    flags, settings, overrides = split(rest)
     plan_cost = _COST in flags
-    folder = _folder(flags)
     if not set(flags) & set(_MULTIRUN):
         raise UserError("--plan-cost goes with -m")
     chosen = _settings(settings)
@@ -79,10 +78,8 @@ def split(words: list[str]) -> tuple[list[str], list[str], list[str]]:
     flags, settings, overrides = [], [], []
     for word in words:
         name = word.partition("=")[0]
-        if flags and flags[-1] in _FOLDER:
-            flags[-1] = f"{flags[-1]}={word}"
-        elif word.startswith("-"):
-            if name not in (*_MULTIRUN, _COST, *_FOLDER):
+        if word.startswith("-"):
+            if name not in (*_MULTIRUN, _COST):
                 raise UserError(f"a sweep takes -m, --plan-cost and --config-dir, and no '{name}'")
             flags.append(word)
         elif name == "launcher" or name.startswith(("launcher.", "sweep.")):
@@ -90,16 +87,6 @@ def split(words: list[str]) -> tuple[list[str], list[str], list[str]]:
         else:
             overrides.append(word)
     return flags, settings, overrides
-
-
-def _folder(flags: list[str]) -> str | None:
-    for flag in flags:
-        name, _, value = flag.partition("=")
-        if name in _FOLDER:
-            if not Path(value).is_dir():
-                raise UserError(f"{name} {value}: there is no such folder")
-            return value
-    return None
 
 
 def _settings(words: list[str]) -> Any:
