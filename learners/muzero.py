@@ -39,6 +39,7 @@ class MuZeroHeads:
 
     Attributes:
       ahead: Decisions after the unrolled ones that targets look at.
+      joint: Parameters that the joint backward pass of the world model gives gradients to.
       updates: None of its own: joint gradient steps are the world model's.
 
     Raises:
@@ -91,8 +92,9 @@ class MuZeroHeads:
                 {"policy": head(shape, hidden, self.code.size), "value": head(shape, hidden, bins)}
             )
         self.networks.to(self.device).to(memory_format=torch.channels_last)  # pyright: ignore
+        self.joint = list(self.networks.parameters())
         self.optimiser = torch.optim.AdamW(
-            self.networks.parameters(), learning_rate, weight_decay=weight_decay, fused=True
+            self.joint, learning_rate, weight_decay=weight_decay, fused=True
         )
         self.counter = Flops()
 
@@ -162,7 +164,7 @@ class MuZeroHeads:
 
     def follow(self, latents: torch.Tensor) -> dict[str, torch.Tensor]:
         """Its step along the gradient of the joint loss."""
-        nn.utils.clip_grad_norm_(self.networks.parameters(), self.gradient_norm)
+        nn.utils.clip_grad_norm_(self.joint, self.gradient_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
         return {}

@@ -82,6 +82,9 @@ def test_an_optimizer_that_makes_no_sense_with_discrete_actions(command, optimiz
 def test_a_key_of_an_option_that_is_not_chosen(command, other):
     line = complaint(command, other, "planner.horizon=2")
     assert "'planner.horizon' is a key of planner=mpc, which this command does not choose" in line
+    # One of the yamls that know it has the width of another part.
+    line = complaint(command, "learner=sac", "learner.width=16")
+    assert "'learner.width' is a key of learner=der or" in line
 
 
 def test_packages_that_do_not_fit(command, monkeypatch):

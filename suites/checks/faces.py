@@ -11,8 +11,9 @@ _TRUTH = ("sim_steps", "sim_frames")
 _LEARNED = ("latent", "warming", "updates", "flops", "step", "make_source", "update", "state")
 _LEARNED = (*_LEARNED, "load")
 _PLANNER = ("plan_every", "late", "init", "plan")
-_PRIOR = ("trains", "greedy", "sample", "value", "has_value", "discount")
-_LEARNER = ("num_envs", "on_policy", "updates", "flops", "make_source", "update", "state", "load")
+_PRIOR = ("trains", "greedy", "sample", "value", "has_value")
+_LEARNER = ("num_envs", "on_policy", "updates", "flops", "state", "load")
+_ITSELF, _JOINT = ("make_source", "update"), ("joint", "shaping", "follow")
 
 
 def _demand(part: Any, names: tuple[str, ...], protocol: str) -> None:
@@ -51,3 +52,6 @@ def learner(part: Any) -> None:
     _demand(part, _PRIOR, "Learner in learners/interface.py")
     if part.trains:
         _demand(part, _LEARNER, "Learner in learners/interface.py")
+        latent = getattr(part, "latent", False)
+        protocol = f"{'LatentLearner' if latent else 'Learner'} in learners/interface.py"
+        _demand(part, _JOINT if latent else _ITSELF, protocol)
