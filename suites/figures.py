@@ -99,7 +99,7 @@ def files(draw: Draw, kinds: Sequence[str]) -> dict[str, bytes]:
 
 
 def frontiers(points: list[Point], theirs: list[Published], axis: str) -> Figure:
-    """Score against a cost, a panel for each task, and one for all of them where there are several.
+    """Score against a cost, a panel for each task, and one for all if most methods ran on all.
 
     Learners are lines over their training, planners lines over their budgets. The staircase is the
     Pareto frontier; the darker a point's rim, the more often it is on it under the bootstrap.
@@ -108,7 +108,7 @@ def frontiers(points: list[Point], theirs: list[Published], axis: str) -> Figure
         (task, [(point,) for point in of]) for task, of in by_task(points).items()
     ]
     together = everywhere(points)
-    if len(panels) > 1 and len(together) > 1:
+    if len(panels) > 1 and 2 * len(together) > len({point.method for point in points}):
         panels.append((f"all {len(panels)} tasks, normalised", list(together.values())))
     figure, axes = _grid(len(panels))
     styles = _styles(points)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import TASKS, methods, write_run, write_runs
-from suites import compare, comparison
+from suites import compare, comparison, figures
 from suites.efficiency import steps_to
 from suites.frontier import pareto
 from suites.points import points
@@ -161,6 +161,17 @@ def test_tables_and_figures_are_written(compared, runs, tmp_path):
     assert "CPU seconds" in words
     rows = list(csv.DictReader(io.StringIO((out / "scores.csv").read_text())))
     assert {row["IQM n"] for row in rows} == {"3"}
+
+
+@pytest.mark.parametrize(("everywhere", "there"), [(1, False), (2, True)])
+def test_tasks_have_a_panel_together_where_most_methods_ran_on_all(tmp_path, everywhere, there):
+    for method in methods(3, 0)[:3]:
+        write_run(tmp_path, "cheetah-run", method, 0, [100.0, 200.0])
+    for method in methods(3, 0)[:everywhere]:
+        write_run(tmp_path, "walker-walk", method, 0, [100.0, 200.0])
+    drawn = figures.frontiers(points(load([tmp_path])), [], "cpu_seconds")
+    titles = [axes.get_title() for axes in drawn.axes]
+    assert ("all 2 tasks, normalised" in titles) == there
 
 
 def test_the_same_files_each_time(compared, runs, tmp_path):

@@ -32,11 +32,13 @@ const CHOICES = {
 };
 let state = { ...DEFAULTS };
 
+// As many tasks together as most methods ran on, or else the task that most ran on.
 function firstView() {
-  const [all] = VIEWS.filter((view) => view.together && view.tasks.length === DATA.tasks.length);
-  if (all) return all.key;
-  const most = VIEWS.filter((view) => !view.together);
-  return most.sort((a, b) => seriesOf(b).length - seriesOf(a).length)[0].key;
+  const shown = new Map(VIEWS.map((view) => [view, seriesOf(view).length]));
+  const joint = VIEWS.filter((view) => view.together && 2 * shown.get(view) > METHODS.length);
+  const from = joint.length ? joint : VIEWS.filter((view) => !view.together);
+  const order = (a, b) => b.tasks.length - a.tasks.length || shown.get(b) - shown.get(a);
+  return from.sort(order)[0].key;
 }
 
 function firstCost() {
