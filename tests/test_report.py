@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from reported import CURVES, REASON, make
+from reported import CURVES, REASON
 
 from benchmarks import report_page
 from suites import report
@@ -18,14 +18,6 @@ from suites.errors import UserError
 from suites.points import Group
 from suites.reporting.data import encode, link, packed, rounded, together
 from suites.statistics import estimate
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with runs/ and report.html."""
-    place = tmp_path_factory.mktemp("report")
-    make(place)
-    return place
 
 
 @pytest.fixture(scope="module")
