@@ -53,8 +53,8 @@ class Training:
         Raises:
           NotSeenError: where that takes too long.
         """
-        begun, end = _updates(trainer), trainer.env_steps + MOST
-        while any(now == then for now, then in zip(_updates(trainer), begun, strict=True)):
+        before, end = _updates(trainer), trainer.env_steps + MOST
+        while any(now == then for now, then in zip(_updates(trainer), before, strict=True)):
             if trainer.env_steps >= end:
                 raise NotSeenError(
                     f"no gradient step within {MOST:,} control steps: for this check, give options"
