@@ -80,10 +80,11 @@ def outcomes(config: Any, place: Path) -> Iterator[Outcome]:
         return build("task", config, num_envs=num_envs, threads=1)
 
     faced = list(_faces(config, make_task))
-    yield from faced
     if any(failure for *_, failure in faced):
+        yield from faced
         return
-    _, agent = assemble(config, 1)  # so that bad input is told before the first check
+    _, agent = assemble(config, 1)  # so that bad input is told before the first line
+    yield from faced
     for name, body in tasks.CHECKS.items():
         yield "task", name, outcome(body, make_task)
     training: list[Training] = []
@@ -118,7 +119,10 @@ def _faces(config: Any, make_task: Callable[[int], Any]) -> Iterator[Outcome]:
     """Whether each part has got what its interface names."""
     what = "it has all that its interface names"
     task = make_task(1)
-    yield "task", what, outcome(faces.task, task)
+    failure = outcome(faces.task, task)
+    yield "task", what, failure
+    if failure:
+        return
     if config.budget.env_steps:
         prepare_torch(config)
     learner = build("learner", config, spec=task.facts)

@@ -187,6 +187,10 @@ class Going(ChainTask):
         self.begun = True
 
 
+class Blank:
+    """It is no task at all."""
+
+
 class Lonely(ChainTask):
     """There can be one of it only."""
 

@@ -76,6 +76,7 @@ def test_what_keeps_to_everything(checked, words, count):
         ("task", "Alike", ("agent=random",), "environment 2 of reset(seed=7) is not"),
         ("task", "Endless", ("agent=random",), "no end after 40 control steps"),
         ("task", "Going", ("agent=random",), "does not give the next one's observation"),
+        ("task", "Blank", ("agent=random",), "Blank has no facts, num_envs, reset"),
         ("task", "Lonely", ("agent=random",), "RuntimeError: one is enough"),
         ("task", "Forgetting", ("agent=random",), "after restore(snapshot()) it goes on otherwise"),
     ],
@@ -105,10 +106,10 @@ def test_bad_input(checked, call, monkeypatch):
     assert "python -m suites.check planner=mine" in out
 
 
-def test_what_does_not_learn_needs_no_torch(tmp_path):
+def test_what_does_not_learn_needs_no_torch():
     code = (
         "import sys; from suites import check;"
-        "check.check(['planner=mpc', 'task=pendulum', 'planner.budget=400']);"
+        "assert check.check(['planner=mpc', 'task=pendulum', 'planner.budget=400']) == 0;"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -17,12 +17,7 @@ _ITSELF, _JOINT = ("make_source", "update"), ("joint", "shaping", "follow")
 
 
 def _demand(part: Any, names: tuple[str, ...], protocol: str) -> None:
-    missing = []
-    for name in names:
-        try:
-            getattr(part, name)
-        except AttributeError:
-            missing.append(name)
+    missing = [name for name in names if not hasattr(part, name)]
     if missing:
         kind = type(part).__name__
         raise BrokenError(f"{kind} has no {', '.join(missing)}: see {protocol}")
