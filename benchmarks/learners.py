@@ -28,7 +28,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from benchmarks.report import machine, parse, print_table, write_json
+from benchmarks.report import machine, matrix_peak, parse, print_table, write_json
 
 THREADS = (1, 2)
 # What ratios should reach: of SAC's CPU seconds, at most; of speeds, at least.
@@ -212,20 +212,8 @@ def deep_q_learning() -> Comparison:
 COMPARISONS = (soft_actor_critic, policy_optimisation, deep_q_learning)
 
 
-def matrix_peak(torch: Any) -> float:
-    """GFLOP per CPU second of a product of 1024 x 1024 matrices, the best of ten."""
-    x, best = torch.randn(1024, 1024), float("inf")
-    for _ in range(10):
-        begin = time.process_time()
-        torch.mm(x, x)
-        best = min(best, time.process_time() - begin)
-    return 2 * 1024**3 / best / 1e9
-
-
 def measure(comparison: Comparison, rounds: int, quick: bool) -> list[dict[str, Any]]:
     """A row for each entrant: CPU seconds per 1,000 steps, steps per second, and ratios to ours."""
-    import torch
-
     learnings: dict[str, Learning] = {}
     for name, make in comparison.entrants.items():
         try:
@@ -259,7 +247,7 @@ def measure(comparison: Comparison, rounds: int, quick: bool) -> list[dict[str, 
             }
         )
     rate = flops / sum(cpu for cpu, _ in spent["ours"]) / 1e9
-    peak = matrix_peak(torch)
+    peak = matrix_peak()
     rows[0] |= {"GFLOP per CPU-s": round(rate, 1), "of the peak": round(rate / peak, 2)}
     return rows
 

@@ -3,7 +3,9 @@
 Studies: `sac` and `simba` on control tasks, 100,000 control steps, beside published numbers; `ppo`
 on control tasks, a million steps; `pong`, PPO on an Atari game; `der`, data-efficient Rainbow on
 Atari with 100,000 decisions. With learned world models: `tdmpc2` with 30,000 control steps, `pets`
-with 5,000, `mbpo` with 20,000. One configuration of each for all tasks of a kind.
+with 5,000, `mbpo` with 20,000, `muzero` on an Atari game with 100,000 decisions. On the true
+simulator: `truth`, a planner, alone and with a learned value, and the policy that it teaches, with
+10,000. One configuration of each for all tasks of a kind.
 
 The tables with all evaluations go to `results/learning/`, the figures to `docs/figures/`. See
 `benchmarks.study`.
@@ -28,17 +30,18 @@ SIX = (
     "ball_in_cup-catch",
 )
 TWO = ("cheetah-run", "walker-walk")
+GAME = "budget.env_steps=100000", "evaluation.every=10000", "evaluation.episodes=5"
 TDMPC2_TASKS = ("cartpole-swingup", "cheetah-run", "finger-spin")
 
 
 class Published(NamedTuple):
-    """A score that somebody published: mean and standard deviation over seeds, and how many."""
+    """A score that somebody published: mean, and over how many seeds; their deviation, if told."""
 
     who: str
     task: str
     env_steps: int
     mean: float
-    deviation: float
+    deviation: float | None
     seeds: int
 
 
@@ -96,11 +99,18 @@ TDMPC2 = tuple(
     _published(
         "TD-MPC2's authors, interpolated",
         3,
-        50_000,
-        cartpole__swingup=(421.1, 22.0),
-        cheetah__run=(262.6, 44.4),
-        finger__spin=(473.8, 17.1),
+        30_000,
+        cartpole__swingup=(252.7, 13.2),
+        cheetah__run=(157.6, 26.6),
+        finger__spin=(284.3, 10.3),
     )
+)
+
+# After 100,000 decisions: MuZero as run by the authors of EfficientZero, and theirs
+# (github.com/eloialonso/iris, results/data), a mean each.
+MUZERO = (
+    Published("MuZero", "boxing", 100_000, 15.1, None, 1),
+    Published("EfficientZero", "boxing", 100_000, 52.7, None, 1),
 )
 
 
@@ -120,6 +130,17 @@ def agents(agent: str, tasks: tuple[str, ...], steps: int, every: int) -> tuple[
     """Two seeds of an agent with a learned world model."""
     budget = f"budget.env_steps={steps}", f"evaluation.every={every}"
     return jobs(agent, tasks, 2, *budget, "evaluation.episodes=3", group="agent")
+
+
+def search_and_learning(*tasks: str) -> tuple[Job, ...]:
+    """A planner on the truth; with a learned value; and the policy that it teaches. Two seeds."""
+    budget = "planner.budget=500", "evaluation.episodes=3"
+    trained = *budget, "budget.env_steps=10000", "evaluation.every=2500"
+    return (
+        *jobs("mpc", tasks, 2, *budget, group="agent"),
+        *jobs("polo", tasks, 2, *trained, group="agent"),
+        *jobs("distill", tasks, 2, *trained, "learner.half_life=2500", group="agent"),
+    )
 
 
 def curve(rows: list[dict[str, Any]], task: str, learner: str) -> tuple[np.ndarray, np.ndarray]:
@@ -142,15 +163,19 @@ def report(
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     learners = list(dict.fromkeys(row["learner"] for row in rows))
     people = list(dict.fromkeys(p.who for p in published))
-    lines = ["| " + " | ".join(["task", "after", "score of each seed", "mean", *people]) + " |"]
-    lines.append("|---|---:|---|---:|" + "---|" * len(people))
-    for task in tasks:
-        steps, scores = curve(rows, task, learners[0])
+    several = len(learners) > 1
+    titles = ["task", *(["agent"] if several else []), "after", "score of each seed", "mean"]
+    lines = ["| " + " | ".join([*titles, *people]) + " |"]
+    lines.append("|---|" + "---|" * several + "---:|---|---:|" + "---|" * len(people))
+    pairs = dict.fromkeys((row["task"], row["learner"]) for row in rows)
+    for task, learner in sorted(pairs, key=lambda pair: tasks.index(pair[0])):
+        steps, scores = curve(rows, task, learner)
         theirs = {p.who: p for p in published if p.task == task}
         cells = [_cell(theirs[who], int(steps[-1])) if who in theirs else "" for who in people]
         each = ", ".join(f"{score:.0f}" for score in scores[:, -1])
         mean = f"**{scores[:, -1].mean():.0f}**"
-        lines.append("| " + " | ".join([task, f"{steps[-1]:,}", each, mean, *cells]) + " |")
+        named = [task, *([learner] if several else [])]
+        lines.append("| " + " | ".join([*named, f"{steps[-1]:,}", each, mean, *cells]) + " |")
     beside = read_rows(other) if other else []
     draw(rows + [row for row in beside if row["task"] in tasks], tasks, published, name)
     return "\n".join(lines)
@@ -158,7 +183,12 @@ def report(
 
 def _cell(published: Published, steps: int) -> str:
     after = "" if published.env_steps == steps else f" after {published.env_steps:,}"
-    return f"{published.mean:.0f} ± {published.deviation:.0f}{after}"
+    spread = "" if published.deviation is None else f" ± {published.deviation:.0f}"
+    return f"{published.mean:.0f}{spread}{after}"
+
+
+def _name(published: Published) -> str:
+    return published.who if published.deviation is None else f"{published.who} (± std)"
 
 
 def draw(
@@ -181,12 +211,15 @@ def draw(
             low, middle, high = np.quantile(scores, (0.25, 0.5, 0.75), axis=0)
             colour = f"C{learners.index(learner)}"
             seeds.append(str(len(scores)))
+            if len(steps) == 1:  # of a planner that does not learn
+                panel.axhline(middle[0], color=colour, linestyle="--", label=learner)
+                continue
             panel.plot(steps, middle, color=colour, label=learner)
             panel.fill_between(steps, low, high, color=colour, alpha=0.25, linewidth=0)
         for p in (p for p in published if p.task == task):
             colour = f"C{len(learners) + people.index(p.who)}"
             spot = {"fmt": "s", "markersize": 4, "capsize": 3, "color": colour}
-            panel.errorbar(p.env_steps, p.mean, p.deviation, label=f"{p.who} (± std)", **spot)
+            panel.errorbar(p.env_steps, p.mean, p.deviation, label=_name(p), **spot)
         panel.set_title(f"{task}, n = {', '.join(seeds)}", fontsize=10)
         panel.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
         panel.tick_params(labelsize=8)
@@ -221,6 +254,8 @@ STUDIES = {
     "tdmpc2": study("tdmpc2", agents("tdmpc2", TDMPC2_TASKS, 30_000, 5000), TDMPC2),
     "pets": study("pets", agents("pets", ("cartpole-swingup", "cheetah-run"), 5000, 2500)),
     "mbpo": study("mbpo", agents("mbpo", ("cheetah-run",), 20_000, 5000), other="sac"),
+    "muzero": study("muzero", jobs("muzero", ("boxing",), 1, *GAME, group="agent"), MUZERO),
+    "truth": study("truth", search_and_learning("walker-run", "hopper-hop")),
     "der": study("der", jobs("der", ("pong", "boxing", "freeway"), 3)),
 }
 

@@ -101,6 +101,23 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
+def matrix_peak() -> float:
+    """GFLOP per CPU second of a product of 1024 x 1024 matrices, the best of ten.
+
+    By the product that learners use: torch's own is slower on some processors.
+    """
+    import torch
+
+    from learners.products import linear
+
+    x, best = torch.randn(1024, 1024), float("inf")
+    for _ in range(10):
+        begin = time.process_time()
+        linear(x, x, x[0])
+        best = min(best, time.process_time() - begin)
+    return 2 * 1024**3 / best / 1e9
+
+
 def parse(program: str, description: str | None, given: Sequence[str] | None) -> Any:
     """The command line of a benchmark: `json`, a path or None, and `quick`."""
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import suites.environment  # noqa: F401  (before MuJoCo)
-from benchmarks.report import machine, parse, print_table, write_json
+from benchmarks.report import machine, matrix_peak, parse, print_table, write_json
 
 PACKAGES = ("torch", "numpy")
 BATCH = 4096  # transitions of a large batch
@@ -144,20 +144,6 @@ def batch_speed(agent: Any, task: Any, rounds: int) -> float:
     steps = model.model_steps
     _, wall = seconds(lambda: model.step(state, action) and None, rounds)
     return (model.model_steps - steps) / (rounds + 1) / wall
-
-
-def matrix_peak() -> float:
-    """GFLOP per CPU second of a product of 1024 x 1024 matrices, the best of ten."""
-    import torch
-
-    from learners.products import linear
-
-    x, best = torch.randn(1024, 1024), float("inf")
-    for _ in range(10):
-        begin = time.process_time()
-        linear(x, x, x[0])
-        best = min(best, time.process_time() - begin)
-    return 2 * 1024**3 / best / 1e9
 
 
 def main(given: list[str] | None = None) -> None:
