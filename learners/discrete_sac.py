@@ -19,14 +19,13 @@ from learners.frame_replay import Batch, FrameReplay
 from learners.networks import mlp
 from learners.optimisation import descend, soft_optimisers
 from learners.pace import Pace
-from learners.stored import load_into, state_of
+from learners.stored import STEPS, Stored
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
 METRICS = (*LOSSES, "value", "entropy", "temperature")
-PARTS = ("networks", "actor_optimiser", "critic_optimiser")
 
 
-class DiscreteSAC:
+class DiscreteSAC(Stored):
     """Soft actor-critic with discrete actions.
 
     Of pictures, the critics' convolutions are the actor's too, and learn from the critics' loss
@@ -51,6 +50,7 @@ class DiscreteSAC:
       ValueError: for bad parameters, and actions that are not discrete.
     """
 
+    STORED = ("networks", "actor_optimiser", "critic_optimiser", *STEPS)
     trains, has_value, on_policy = True, True, False
 
     def __init__(
@@ -106,11 +106,6 @@ class DiscreteSAC:
         self._averaged = list(pairs)
         self.counter = Flops()
         self.updates = 0
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the networks so far."""
-        return self.counter.total
 
     @property
     def greedy(self) -> Greedy:
@@ -198,14 +193,6 @@ class DiscreteSAC:
         value = (policy.detach() * lower).sum(dim=1).mean()
         metrics = (critic_loss, actor_loss, temperature_loss, value, entropy, temperature)
         return torch.stack([metric.detach() for metric in metrics])
-
-    def state(self) -> dict[str, Any]:
-        """All but the replay memory."""
-        return state_of(self, PARTS)
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what `state` said."""
-        load_into(self, state, PARTS)
 
 
 class _Critic(nn.Module):

@@ -26,12 +26,10 @@ from learners.pace import Pace
 from learners.policies import BOUND, Categorical, Gaussian
 from learners.sequences import SequenceReplay, Sequences
 from learners.squashed import ActionBox
-from learners.stored import load_into, state_of
-
-PARTS = ("networks", "optimiser")
+from learners.stored import STEPS, Stored
 
 
-class Distill:
+class Distill(Stored):
     """A learner of a planner's decisions.
 
     Observations are normalised by what was seen so far, and values are learned in standard
@@ -63,6 +61,7 @@ class Distill:
       ValueError: for bad parameters.
     """
 
+    STORED = ("networks", "optimiser", *STEPS)
     trains, on_policy, imitates = True, False, True
 
     def __init__(
@@ -137,11 +136,6 @@ class Distill:
         self.generator = torch.Generator().manual_seed(seed)
         self.counter = Flops()
         self.updates = 0
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the networks so far."""
-        return self.counter.total
 
     @property
     def has_value(self) -> bool:
@@ -296,14 +290,6 @@ class Distill:
                 "value_disagreement": _mean(values.std(dim=0, correction=0), valid),
             }
         return loss, said
-
-    def state(self) -> dict[str, Any]:
-        """All but the memory."""
-        return state_of(self, PARTS)
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what `state` said."""
-        load_into(self, state, PARTS)
 
 
 def lambda_returns(

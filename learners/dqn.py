@@ -20,13 +20,12 @@ from learners.flops import Flops
 from learners.frame_replay import Batch, FrameReplay
 from learners.pace import Pace
 from learners.q_network import QNetwork, project
-from learners.stored import load_into, state_of
+from learners.stored import STEPS, Stored
 
 METRICS = ("q_loss", "value", "gradient_norm")
-PARTS = ("network", "target", "optimiser")
 
 
-class DQN:
+class DQN(Stored):
     """Deep Q-learning with discrete actions.
 
     Arguments:
@@ -64,6 +63,7 @@ class DQN:
       ValueError: for bad parameters, and actions that are not discrete.
     """
 
+    STORED = ("network", "target", "optimiser", *STEPS)
     trains, has_value, on_policy = True, True, False
 
     def __init__(
@@ -149,11 +149,6 @@ class DQN:
         self.generator = torch.Generator().manual_seed(seed)
         self.counter = Flops()
         self.updates = 0
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the networks so far."""
-        return self.counter.total
 
     @property
     def greedy(self) -> Greedy:
@@ -263,14 +258,6 @@ class DQN:
             return None
         normals = torch.randn(1, self.network.noise_size, generator=self.generator)
         return normals.to(self.device)
-
-    def state(self) -> dict[str, Any]:
-        """All but the replay memory."""
-        return state_of(self, PARTS)
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what `state` said."""
-        load_into(self, state, PARTS)
 
 
 def _anneal(schedule: tuple[float, float, int], decisions: int) -> float:

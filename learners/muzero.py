@@ -18,9 +18,10 @@ from learners.flops import Flops
 from learners.residual import head, latent_shape
 from learners.scalars import Scalars, divergence
 from learners.sequences import Sequences
+from learners.stored import Stored
 
 
-class MuZeroHeads:
+class MuZeroHeads(Stored):
     """A policy and a value of latents; a `learners.interface.LatentLearner`.
 
     Arguments:
@@ -46,6 +47,7 @@ class MuZeroHeads:
       ValueError: for bad parameters.
     """
 
+    STORED = ("networks", "optimiser", "counter")
     trains, has_value, on_policy, latent = True, True, False, True
     needs_policy = True
     updates = 0
@@ -97,11 +99,6 @@ class MuZeroHeads:
             self.joint, learning_rate, weight_decay=weight_decay, fused=True
         )
         self.counter = Flops()
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the networks so far, but for joint gradient steps."""
-        return self.counter.total
 
     @property
     def greedy(self) -> "Greedy | GreedyProposer":
@@ -172,20 +169,6 @@ class MuZeroHeads:
     def update(self, source: Any) -> dict[str, float]:
         """Nothing: it learns in the world model's gradient steps."""
         return {}
-
-    def state(self) -> dict[str, Any]:
-        """Networks, optimiser, and what was counted."""
-        return {
-            "networks": self.networks.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "flops": self.counter.state(),
-        }
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what `state` said."""
-        self.networks.load_state_dict(state["networks"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.counter.load(state["flops"])
 
 
 class GreedyProposer(GreedyActor):

@@ -19,6 +19,7 @@ from learners.actor import GreedyActor
 from learners.flops import Flops
 from learners.policies import ActorCritic
 from learners.rollouts import Rollouts, advantages, following_values, running_returns
+from learners.stored import Stored
 
 REWARDS = ("scaled", "sign", "raw")
 METRICS = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
@@ -163,7 +164,7 @@ class Minibatch(NamedTuple):
     returns: torch.Tensor
 
 
-class PPO:
+class PPO(Stored):
     """Proximal policy optimisation.
 
     It learns from what its own policy did: with a planner that chooses otherwise, it is wrong.
@@ -175,6 +176,7 @@ class PPO:
       env_steps: Control steps of training, over which the learning rate falls to 0; None: it stays.
     """
 
+    STORED = ("networks", "optimiser", "generator", "updates", "seen", "running", "counter")
     trains, has_value, on_policy = True, True, True
 
     def __init__(
@@ -194,14 +196,9 @@ class PPO:
             eps=1e-5,  # detail 3
             fused=True,
         )
-        self._running = np.zeros(settings.num_envs)  # returns of the episodes at work
-        self._counter = Flops()
+        self.running = np.zeros(settings.num_envs)  # returns of the episodes at work
+        self.counter = Flops()
         self.updates, self.seen = 0, 0
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the networks so far."""
-        return self._counter.total
 
     @property
     def greedy(self) -> GreedyActor:
@@ -218,12 +215,12 @@ class PPO:
 
     def _act(self, features: np.ndarray) -> torch.Tensor:
         """The policy's parameters [B, outputs]."""
-        with torch.no_grad(), self._counter.count("act", len(features)):
+        with torch.no_grad(), self.counter.count("act", len(features)):
             return self.networks.act(self._observations(features))
 
     def value(self, features: np.ndarray) -> np.ndarray:
         """Values [N] of features [N, *O]: of the task's own rewards, or of their signs."""
-        with torch.no_grad(), self._counter.count("value", len(features)):
+        with torch.no_grad(), self.counter.count("value", len(features)):
             _, values = self.networks(self._observations(features))
         return values.cpu().numpy().astype(np.float64) / self._reward_factor()
 
@@ -254,7 +251,7 @@ class PPO:
         total = torch.zeros(len(METRICS), device=self.device)
         for _ in range(settings.epochs):
             for part in self._minibatches(learned):  # detail 6
-                with self._counter.count("update"):
+                with self.counter.count("update"):
                     total += self._step(part)
                 self.updates += 1
         # Only now: the policy that acted was that of the observations before (continuous detail 6).
@@ -279,11 +276,11 @@ class PPO:
         observation = self._observations(source.observation.reshape(-1, *self.spaces[0].shape))
         action = self.networks.policy.encode(source.action.reshape(-1, *self.spaces[1].shape))
         action = action.to(self.device)
-        with torch.no_grad(), self._counter.count("learned"):
+        with torch.no_grad(), self.counter.count("learned"):
             outputs, value = self.networks(observation)
             log_probability = self.networks.policy.log_probability(outputs, action)
         cut = source.next_observation[source.cut]
-        with torch.no_grad(), self._counter.count("bootstrap", len(cut)):
+        with torch.no_grad(), self.counter.count("bootstrap", len(cut)):
             _, bootstraps = self.networks(self._observations(cut))
         rewards = self._rewards(source)
         values = value.cpu().numpy().reshape(size)
@@ -299,8 +296,8 @@ class PPO:
         if kind == "sign":  # Atari detail 6
             rewards = np.sign(rewards)
         if kind == "scaled":  # continuous details 8 and 9
-            running, self._running = running_returns(
-                rewards, source.ended, self._running, self.settings.discount
+            running, self.running = running_returns(
+                rewards, source.ended, self.running, self.settings.discount
             )
             self.networks.returns.observe(torch.from_numpy(running.reshape(-1, 1)))
             scaled = rewards * self.networks.returns.scale.item()
@@ -334,27 +331,6 @@ class PPO:
             divergence = (ratio - 1 - log_ratio).mean()
             clipped = ((ratio - 1).abs() > settings.clip).float().mean()
             return torch.stack([policy_loss, value_loss, entropy, divergence, clipped])
-
-    def state(self) -> dict[str, Any]:
-        """All but the rollouts."""
-        return {
-            "networks": self.networks.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
-            "running": self._running,
-            "updates": self.updates,
-            "seen": self.seen,
-            "flops": self._counter.state(),
-        }
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what `state` said."""
-        self.networks.load_state_dict(state["networks"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
-        self._running = state["running"]
-        self.updates, self.seen = state["updates"], state["seen"]
-        self._counter.load(state["flops"])
 
 
 def clipped_policy_loss(

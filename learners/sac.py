@@ -21,14 +21,13 @@ from learners.networks import RunningNorm, network
 from learners.optimisation import descend, frozen, soft_optimisers
 from learners.pace import Pace
 from learners.replay import Batch, Replay
-from learners.stored import load_into, state_of
+from learners.stored import STEPS, Stored
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
 METRICS = (*LOSSES, "value", "entropy", "temperature")
-PARTS = ("networks", "actor_optimiser", "critic_optimiser")
 
 
-class SAC:
+class SAC(Stored):
     """Soft actor-critic.
 
     Arguments:
@@ -49,6 +48,7 @@ class SAC:
       ValueError: for bad parameters.
     """
 
+    STORED = ("networks", "actor_optimiser", "critic_optimiser", *STEPS)
     trains, has_value, on_policy = True, True, False
 
     def __init__(
@@ -101,11 +101,6 @@ class SAC:
         self._averaged = list(pairs)
         self.counter = Flops()
         self.updates = 0
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the networks so far."""
-        return self.counter.total
 
     @property
     def greedy(self) -> GreedyActor:
@@ -200,14 +195,6 @@ class SAC:
     def _observations(self, features: np.ndarray) -> torch.Tensor:
         flat = torch.as_tensor(features, dtype=torch.float32).reshape(len(features), -1)
         return self.networks.norm(flat.to(self.device))
-
-    def state(self) -> dict[str, Any]:
-        """All but the replay memory."""
-        return state_of(self, PARTS)
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what `state` said."""
-        load_into(self, state, PARTS)
 
 
 class _Networks(nn.Module):

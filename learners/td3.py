@@ -20,13 +20,12 @@ from learners.optimisation import descend, frozen
 from learners.pace import Pace
 from learners.replay import Batch, Replay
 from learners.squashed import ActionBox, check_box
-from learners.stored import load_into, state_of
+from learners.stored import STEPS, Stored
 
 METRICS = ("critic_loss", "actor_loss", "value")
-PARTS = ("networks", "targets", "actor_optimiser", "critic_optimiser")
 
 
-class TD3:
+class TD3(Stored):
     """TD3, algorithm 1 of the paper. Noise is in units in which actions are from -1 to 1.
 
     Arguments:
@@ -46,6 +45,7 @@ class TD3:
       ValueError: for bad parameters.
     """
 
+    STORED = ("networks", "targets", "actor_optimiser", "critic_optimiser", *STEPS)
     trains, has_value, on_policy = True, True, False
 
     def __init__(
@@ -95,11 +95,6 @@ class TD3:
         self._averaged = list(pairs)
         self.counter = Flops()
         self.updates = 0
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the networks so far."""
-        return self.counter.total
 
     @property
     def greedy(self) -> GreedyActor:
@@ -179,14 +174,6 @@ class TD3:
     def _observations(self, features: np.ndarray) -> torch.Tensor:
         flat = torch.as_tensor(features, dtype=torch.float32).reshape(len(features), -1)
         return flat.to(self.device)
-
-    def state(self) -> dict[str, Any]:
-        """All but the replay memory."""
-        return state_of(self, PARTS)
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what `state` said."""
-        load_into(self, state, PARTS)
 
 
 def _values(critic: nn.Module, observations: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:

@@ -16,14 +16,14 @@ from learners.actor import GreedyActor
 from learners.flops import Flops
 from learners.normed import NormedMLP
 from learners.optimisation import descend, frozen
+from learners.stored import Stored
 from learners.two_hot import Bins
 
 LOG_STD_MIN = -10.0
 PAIR = 2  # critics, of which a target is the minimum and a value the mean
-PARTS = ("networks", "critic_optimiser", "actor_optimiser")
 
 
-class TDMPC2:
+class TDMPC2(Stored):
     """Critics and policy of TD-MPC2, a `LatentLearner`. Actions are in units of the box.
 
     Arguments:
@@ -56,6 +56,7 @@ class TDMPC2:
       ValueError: for bad parameters.
     """
 
+    STORED = ("networks", "critic_optimiser", "actor_optimiser", "generator", "counter")
     trains, has_value, on_policy, latent = True, True, False, True
     updates = 0
 
@@ -104,11 +105,6 @@ class TDMPC2:
         )
         self.generator = torch.Generator().manual_seed(seed)
         self.counter = Flops()
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations so far, but for those of gradient steps."""
-        return self.counter.total
 
     @property
     def greedy(self) -> GreedyActor:
@@ -215,21 +211,6 @@ class TDMPC2:
 
     def _latents(self, features: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(features, dtype=torch.float32).to(self.device)
-
-    def state(self) -> dict[str, Any]:
-        """All of it."""
-        return {
-            **{name: getattr(self, name).state_dict() for name in PARTS},
-            "generator": self.generator.get_state(),
-            "flops": self.counter.state(),
-        }
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what `state` said."""
-        for name in PARTS:
-            getattr(self, name).load_state_dict(state[name])
-        self.generator.set_state(state["generator"])
-        self.counter.load(state["flops"])
 
 
 def default_discount(decisions: float) -> float:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from planners.none import NoPlanner
 from suites import usage
-from suites.checkpoints import load_state
+from suites.checkpoints import fitting, load_state
 from suites.environment import complain
 from suites.errors import UserError
 from suites.evaluate import Agent
@@ -151,7 +151,10 @@ def stored(config: Any, path: Path, threads: int) -> tuple[Any, Agent]:
     """
     task, agent = assemble(config, threads)
     if config.budget.env_steps:
-        agent.load(load_state(path / "checkpoint" / "agent.pt"))
+        file = path / "checkpoint" / "agent.pt"
+        state = load_state(file)
+        with fitting(file):
+            agent.load(state)
     return task, agent.greedy
 
 

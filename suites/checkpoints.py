@@ -12,6 +12,8 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,23 @@ def load_state(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=False)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.PickleError) as error:
         raise _broken(path, error) from error
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Inside, parts become what a checkpoint says.
+
+    Raises:
+      UserError: where it says less than they need, or of other shapes: another version wrote it.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"the checkpoint {path} is not of this version ({type(error).__name__}: {told});"
+            " force=true starts the run over, and the version that wrote it would continue it"
+        ) from error
 
 
 def _broken(path: Path, error: Exception) -> UserError:

@@ -6,6 +6,7 @@ from typing import Any
 from suites.assembly import assemble, build
 from suites.checkpoints import (
     Finished,
+    fitting,
     load,
     load_training,
     save,
@@ -52,7 +53,8 @@ class Session:
                     f"continuing from control step {state['env_steps']} without what was"
                     " remembered (checkpoint.replay=false): not the run that it would have been"
                 )
-            self.trainer.load(state, memory)
+            with fitting(trainings(self.run.path)[-1]):
+                self.trainer.load(state, memory)
             if state["rows"] < rows:  # the row of this evaluation holds these costs
                 self.trainer.costs = Costs()
             complain(f"continuing from control step {self.trainer.env_steps} of training")

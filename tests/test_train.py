@@ -142,6 +142,20 @@ def test_a_broken_checkpoint_is_one_line(command, tmp_path, monkeypatch):
     assert f"can't read the checkpoint {state}" in err
 
 
+def test_a_checkpoint_of_another_version_is_one_line(command, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt(patch, 1500)
+        assert command(*SMALL)[0] == 130
+    (checkpoint,) = trainings(only(tmp_path, "**/config.yaml"))
+    held = load_state(checkpoint / "state.pt")
+    del held["agent"]["learner"]["pace"]
+    torch.save(held, checkpoint / "state.pt")
+    code, _, err = command(*SMALL)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"the checkpoint {checkpoint} is not of this version (KeyError: 'pace')" in err
+
+
 @pytest.mark.parametrize("what", ["critic_loss", "observation"])
 def test_what_is_not_finite_stops_the_run(what, command, tmp_path, monkeypatch):
     from learners.td3 import TD3

@@ -22,10 +22,9 @@ from learners.networks import EnsembleLinear, RunningNorm
 from learners.pace import Pace
 from learners.replay import Replay
 from learners.squashed import encoding
-from learners.stored import load_into, state_of
+from learners.stored import STEPS, Stored
 from world_models import rollouts
 
-PARTS = ("network", "optimiser", "inputs", "targets")
 SAMPLING = ("ts1", "tsinf")
 REWARDS = ("learned", "task")
 HOLDOUT, HOLDOUT_MOST = 0.2, 5000  # of the memory, as in Janner et al. (2019)
@@ -59,7 +58,7 @@ class Imagine:
         return int(low + min(max(share, 0.0), 1.0) * (high - low))
 
 
-class Ensemble:
+class Ensemble(Stored):
     """An ensemble of dynamics models.
 
     A state is that of P particles, each an observation. All candidate plans see the same noise, so
@@ -87,6 +86,7 @@ class Ensemble:
       ValueError: for bad parameters, and observations that are not vectors.
     """
 
+    STORED = ("network", "optimiser", "inputs", "targets", *STEPS)
     trains, latent = True, False
 
     def __init__(
@@ -162,11 +162,6 @@ class Ensemble:
         self.generator = torch.Generator().manual_seed(seed)
         self.counter = Flops()
         self.updates = self.model_steps = self.sim_steps = self.sim_frames = 0
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the networks so far."""
-        return self.counter.total
 
     @property
     def warming(self) -> bool:
@@ -382,14 +377,6 @@ class Ensemble:
             mean, log_variance, _ = self.network(inputs.expand(self.members, -1, -1))
         within = (mean - targets).abs() < 1.6449 * (0.5 * log_variance).exp()
         return float(within.float().mean())
-
-    def state(self) -> dict[str, Any]:
-        """All but the memory."""
-        return state_of(self, PARTS)
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what `state` said."""
-        load_into(self, state, PARTS)
 
 
 class _Network(nn.Module):

@@ -17,14 +17,12 @@ from learners.normed import GROUP, NormedMLP
 from learners.pace import Pace
 from learners.sequences import SequenceReplay, Sequences
 from learners.squashed import ActionBox
-from learners.stored import load_into, state_of
+from learners.stored import STEPS, Stored
 from learners.two_hot import Bins
 from world_models import rollouts
 
-PARTS = ("networks", "optimiser")
 
-
-class LatentModel:
+class LatentModel(Stored):
     """Encoder z = h(s), latent dynamics z' = d(z, a), reward R(z, a): section 3.1 of the paper.
 
     Arguments:
@@ -53,6 +51,7 @@ class LatentModel:
       ValueError: for a task that it can't model, and for bad parameters.
     """
 
+    STORED = ("networks", "optimiser", "model_steps", *STEPS)
     trains, latent = True, True
     sim_steps = sim_frames = 0
 
@@ -112,11 +111,6 @@ class LatentModel:
         self.generator = torch.Generator().manual_seed(seed)
         self.counter = Flops()
         self.model_steps = self.updates = 0
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations so far, with the learner's share of the gradient steps."""
-        return self.counter.total
 
     @property
     def warming(self) -> bool:
@@ -218,15 +212,6 @@ class LatentModel:
     def _in_box(self, actions: torch.Tensor) -> torch.Tensor:
         """Actions [..., A] of the task in units of the box."""
         return (actions - self.middle) / self.half_range
-
-    def state(self) -> dict[str, Any]:
-        """All but the memory."""
-        return {**state_of(self, PARTS), "model_steps": self.model_steps}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what `state` said."""
-        load_into(self, state, PARTS)
-        self.model_steps = state["model_steps"]
 
 
 class Alone:

@@ -21,12 +21,10 @@ from learners.pace import Pace
 from learners.residual import Dynamics, Encoder, head, latent_shape
 from learners.scalars import Scalars
 from learners.sequences import Sequences
-from learners.stored import load_into, state_of
-
-PARTS = ("networks", "optimiser")
+from learners.stored import STEPS, Stored
 
 
-class MuZero:
+class MuZero(Stored):
     """Encodes observations, steps their latents by actions, and says what these steps pay.
 
     Arguments:
@@ -49,6 +47,7 @@ class MuZero:
       ValueError: for bad parameters.
     """
 
+    STORED = ("networks", "optimiser", "model_steps", *STEPS)
     trains, latent = True, True
     sim_steps = sim_frames = 0
 
@@ -107,11 +106,6 @@ class MuZero:
         self.generator = torch.Generator().manual_seed(seed)
         self.counter = Flops()
         self.updates = self.model_steps = 0
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the networks so far, those of joint gradient steps too."""
-        return self.counter.total
 
     @property
     def warming(self) -> bool:
@@ -242,15 +236,6 @@ class MuZero:
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         kept = array if array.dtype == np.uint8 else array.astype(np.float32, copy=False)
         return torch.from_numpy(kept).to(self.device)
-
-    def state(self) -> dict[str, Any]:
-        """All but the memory."""
-        return {**state_of(self, PARTS), "model_steps": self.model_steps}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what `state` said."""
-        load_into(self, state, PARTS)
-        self.model_steps = state["model_steps"]
 
 
 def _halved(x: torch.Tensor) -> torch.Tensor:
