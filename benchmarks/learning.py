@@ -4,8 +4,8 @@ Studies: `sac` and `simba` on control tasks, 100,000 control steps, beside publi
 on control tasks, a million steps; `pong`, PPO on an Atari game; `der`, data-efficient Rainbow on
 Atari with 100,000 decisions. With learned world models: `tdmpc2` with 30,000 control steps, `pets`
 with 5,000, `mbpo` with 20,000, `muzero` on an Atari game with 100,000 decisions. On the true
-simulator: `truth`, a planner, alone, with a learned value after 30,000, and the policy that it
-teaches, after 10,000. One configuration of each for all tasks of a kind.
+simulator: `truth`, a planner, alone, with a learned value after 15,000, and the policy that it
+teaches, after 5,000. One configuration of each for all tasks of a kind.
 
 The tables with all evaluations go to `results/learning/`, the figures to `docs/figures/`. See
 `benchmarks.study`.
@@ -135,8 +135,8 @@ def agents(agent: str, tasks: tuple[str, ...], steps: int, every: int) -> tuple[
 def search_and_learning(*tasks: str) -> tuple[Job, ...]:
     """A planner on the truth; with a learned value; and the policy that it teaches. Two seeds."""
     budget = "planner.budget=500", "evaluation.episodes=3"
-    long = *budget, "budget.env_steps=30000", "evaluation.every=10000"
-    taught = *budget, "budget.env_steps=10000", "evaluation.every=2500", "learner.half_life=2500"
+    long = *budget, "budget.env_steps=15000", "evaluation.every=5000"
+    taught = *budget, "budget.env_steps=5000", "evaluation.every=2500", "learner.half_life=1000"
     return (
         *jobs("mpc", tasks, 2, *budget, group="agent"),
         *jobs("polo", tasks, 2, *long, group="agent"),
