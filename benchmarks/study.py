@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from suites.errors import UserError
 from suites.records import write_atomic
 from suites.sweeps import engine as sweeps
 from suites.sweeps.command import make_jobs
@@ -229,7 +230,14 @@ def main(description: str, studies: dict[str, Study]) -> None:
     given = parser.parse_args()
     study = studies[given.study]
     if not given.collect:
-        study.run(given.jobs, given.again)
+        try:
+            study.run(given.jobs, given.again)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(error.code)
+        except KeyboardInterrupt:
+            print("\nstopped: the same command continues", file=sys.stderr)
+            sys.exit(130)
     rows = study.rows()
     if not rows:
         sys.exit(f"error: no finished run of '{study.name}' in runs/{study.group}")

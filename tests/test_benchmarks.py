@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from benchmarks import (
     sweep,
     world_models,
 )
-from benchmarks.study import Study, filled, job, learning_curve
+from benchmarks.study import Study, filled, job, learning_curve, main
 from suites import usage
 from suites.assembly import CONF
-from suites.errors import UserError
+from suites.errors import InUseError, UserError
+from suites.records import hold
 from suites.tasks import registry
 
 
@@ -163,6 +165,20 @@ def test_a_study_keeps_whole_curves(tmp_path, monkeypatch):
     assert [row["updates"] for row in study.rows()] == [0, 0, 10]
     shutil.rmtree("runs")
     assert [row["seed"] for row in study.rows()] == [0, 0, 0]
+
+
+def test_a_study_that_is_at_work_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["study", "curve"])
+    jobs = (job(("learner=td3",), task="pendulum-swingup", learner="td3", seed=0),)
+    study = Study("toys", "curve", jobs, lambda rows: "", learning_curve)
+    held = hold(Path("runs/toys/curve/sweep"), "makes the same sweep", "runs_dir")
+    with held, pytest.raises(SystemExit) as ended:
+        main("Toys.", {"curve": study})
+    assert ended.value.code == InUseError.code
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert err.startswith("error: runs/toys/curve/sweep is in use")
 
 
 def test_what_learning_costs(monkeypatch):
