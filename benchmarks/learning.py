@@ -4,8 +4,8 @@ Studies: `sac` and `simba` on control tasks, 100,000 control steps, beside publi
 on control tasks, a million steps; `pong`, PPO on an Atari game; `der`, data-efficient Rainbow on
 Atari with 100,000 decisions. With learned world models: `tdmpc2` with 30,000 control steps, `pets`
 with 5,000, `mbpo` with 20,000, `muzero` on an Atari game with 100,000 decisions. On the true
-simulator: `truth`, a planner, alone, with a learned value after 15,000, and the policy that it
-teaches, after 5,000. One configuration of each for all tasks of a kind.
+simulator: `truth`, a planner, alone, with a learned value, and the policy that it teaches, with
+5,000 to 15,000. One configuration of each for all tasks of a kind.
 
 The tables with all evaluations go to `results/learning/`, the figures to `docs/figures/`. See
 `benchmarks.study`.
@@ -115,12 +115,20 @@ MUZERO = (
 
 
 def jobs(
-    learner: str, tasks: tuple[str, ...], seeds: int, *words: str, group: str = "learner"
+    learner: str,
+    tasks: tuple[str, ...],
+    seeds: int,
+    *words: str,
+    group: str = "learner",
+    name: str | None = None,
 ) -> tuple[Job, ...]:
-    """A learner, or an agent, on each task, `seeds` of each; the first seed of all first."""
+    """A learner, or an agent, on each task, `seeds` of each; the first seed of all first.
+
+    Its rows are called as it is, or by a name.
+    """
     overrides = (f"{group}={learner}", *words)
     return tuple(
-        job(overrides, task=task, learner=learner, seed=seed)
+        job(overrides, task=task, learner=name or learner, seed=seed)
         for seed in range(seeds)
         for task in tasks
     )
@@ -135,12 +143,15 @@ def agents(agent: str, tasks: tuple[str, ...], steps: int, every: int) -> tuple[
 def search_and_learning(*tasks: str) -> tuple[Job, ...]:
     """A planner on the truth; with a learned value; and the policy that it teaches. Two seeds."""
     budget = "planner.budget=500", "evaluation.episodes=3"
-    long = *budget, "budget.env_steps=15000", "evaluation.every=5000"
-    taught = *budget, "budget.env_steps=5000", "evaluation.every=2500", "learner.half_life=1000"
+    short = "budget.env_steps=5000", "evaluation.every=5000"
+    long = "budget.env_steps=15000", "evaluation.every=5000"
+    as_far = "planner.horizon=0.5", "learner.warmup=2500"  # as the planner alone looks
+    taught = "budget.env_steps=5000", "evaluation.every=2500", "learner.half_life=1000"
     return (
         *jobs("mpc", tasks, 2, *budget, group="agent"),
-        *jobs("polo", tasks, 2, *long, group="agent"),
-        *jobs("distill", tasks, 2, *taught, group="agent"),
+        *jobs("polo", tasks, 2, *budget, *short, group="agent"),
+        *jobs("polo", tasks, 2, *budget, *long, *as_far, group="agent", name="polo-0.5s"),
+        *jobs("distill", tasks, 2, *budget, *taught, group="agent"),
     )
 
 
