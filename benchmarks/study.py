@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from suites.environment import complain
 from suites.errors import UserError
 from suites.records import write_atomic
 from suites.sweeps import engine as sweeps
@@ -229,16 +230,16 @@ def main(description: str, studies: dict[str, Study]) -> None:
     parser.add_argument("--collect", action="store_true", help="run nothing, collect what is done")
     given = parser.parse_args()
     study = studies[given.study]
-    if not given.collect:
-        try:
+    try:
+        if not given.collect:
             study.run(given.jobs, given.again)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(error.code)
-        except KeyboardInterrupt:
-            print("\nstopped: the same command continues", file=sys.stderr)
-            sys.exit(130)
-    rows = study.rows()
-    if not rows:
-        sys.exit(f"error: no finished run of '{study.name}' in runs/{study.group}")
-    print(study.write(rows))
+        rows = study.rows()
+        if not rows:
+            raise UserError(f"no finished run of '{study.name}' in runs/{study.group}")
+        print(study.write(rows))
+    except UserError as error:
+        complain(f"error: {error}")
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        complain("\nstopped: the same command continues")
+        sys.exit(130)

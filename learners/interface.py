@@ -128,8 +128,9 @@ class LatentLearner(Learner, Protocol):
 
     In a gradient step the world model unrolls its latents, adds the learner's `shaping` to its own
     losses, goes backward once, and takes its step; then the learner takes its own in `follow`. So
-    neither knows what the other is made of, and `update` has nothing left to do. Its yaml takes the
-    size of the latents from the world model's.
+    neither knows what the other is made of, and `update` has nothing left to do. The operations of
+    that step are counted by the world model. Its yaml takes the size of the latents from the world
+    model's.
 
     Attributes:
       joint: Parameters (tensors) that get gradients in the joint backward pass; the world model

@@ -133,7 +133,9 @@ def load_training(run: Path) -> tuple[dict[str, Any], dict[str, Any] | None] | N
     if not found:
         return None
     state = load_state(found[-1] / "state.pt")
-    if not state.pop("has_memory"):
+    with fitting(found[-1]):
+        has_memory = state.pop("has_memory")
+    if not has_memory:
         return state, None
     try:
         files = found[-1].glob("memory-*.npy")
@@ -162,7 +164,7 @@ def load_state(path: Path) -> dict[str, Any]:
     """What a `.pt` file holds. It can run code: open only those of people you trust.
 
     Raises:
-      UserError: for a file that is broken.
+      UserError: for a file that is broken, or of another version.
     """
     import pickle
 
@@ -170,6 +172,8 @@ def load_state(path: Path) -> dict[str, Any]:
 
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
+    except (AttributeError, ImportError) as error:  # what it is made of is not there any more
+        raise _misfit(path, error) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.PickleError) as error:
         raise _broken(path, error) from error
 
@@ -181,14 +185,22 @@ def fitting(path: Path) -> Iterator[None]:
     Raises:
       UserError: where it says less than they need, or of other shapes: another version wrote it.
     """
+    import torch
+
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        told = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"the checkpoint {path} is not of this version ({type(error).__name__}: {told});"
-            " force=true starts the run over, and the version that wrote it would continue it"
-        ) from error
+        raise _misfit(path, error) from error
+
+
+def _misfit(path: Path, error: Exception) -> UserError:
+    told = " ".join(str(error).split())[:200]
+    return UserError(
+        f"the checkpoint {path} does not fit this version ({type(error).__name__}: {told}): go on"
+        " with the version that wrote it, or make the run again with force=true"
+    )
 
 
 def _broken(path: Path, error: Exception) -> UserError:

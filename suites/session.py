@@ -55,7 +55,8 @@ class Session:
                 )
             with fitting(trainings(self.run.path)[-1]):
                 self.trainer.load(state, memory)
-            if state["rows"] < rows:  # the row of this evaluation holds these costs
+                rows_then = state["rows"]
+            if rows_then < rows:  # the row of this evaluation holds these costs
                 self.trainer.costs = Costs()
             complain(f"continuing from control step {self.trainer.env_steps} of training")
         steps = self.trainer.env_steps

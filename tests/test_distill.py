@@ -320,10 +320,8 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(agent, command, tmp_path,
         mine, theirs = (comparable(rows(path / name)) for path in paths)
         assert mine == theirs
     agents = [load_state(path / "checkpoint" / "agent.pt") for path in paths]
-    for agent_of in agents:
-        del agent_of["learner"][
-            "counter"
-        ]  # a checkpoint is made before the evaluation, which counts
+    for agent_of in agents:  # a checkpoint is made before the evaluation, which counts
+        del agent_of["learner"]["counter"]
     for mine, theirs in zip(*(flat(agent) for agent in agents), strict=True):
         assert np.array_equal(mine, theirs)
     last = rows(paths[1] / "evaluations.jsonl")[-1]

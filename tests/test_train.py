@@ -142,18 +142,27 @@ def test_a_broken_checkpoint_is_one_line(command, tmp_path, monkeypatch):
     assert f"can't read the checkpoint {state}" in err
 
 
-def test_a_checkpoint_of_another_version_is_one_line(command, tmp_path, monkeypatch):
+@pytest.mark.parametrize("what", ["a part", "a shape", "a count"])
+def test_a_checkpoint_of_another_version_is_one_line(what, command, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         interrupt(patch, 1500)
         assert command(*SMALL)[0] == 130
     (checkpoint,) = trainings(only(tmp_path, "**/config.yaml"))
     held = load_state(checkpoint / "state.pt")
-    del held["agent"]["learner"]["pace"]
+    weights = held["agent"]["learner"]["networks"]
+    named = {"a part": "pace", "a shape": next(iter(weights)), "a count": "has_memory"}[what]
+    if what == "a part":
+        del held["agent"]["learner"][named]
+    elif what == "a shape":
+        weights[named] = weights[named][1:]
+    else:
+        del held[named]
     torch.save(held, checkpoint / "state.pt")
     code, _, err = command(*SMALL)
     assert code == 2
     assert err.count("\n") == 1
-    assert f"the checkpoint {checkpoint} is not of this version (KeyError: 'pace')" in err
+    assert f"the checkpoint {checkpoint} does not fit this version" in err
+    assert named in err
 
 
 @pytest.mark.parametrize("what", ["critic_loss", "observation"])

@@ -135,7 +135,7 @@ def _compared(trainer: Trainer) -> Any:
 def _learned(learner: Any) -> dict[str, Any]:
     """A copy of its state, without what counts operations."""
     state = copy.deepcopy(learner.state())
-    return {name: value for name, value in state.items() if name != "flops"}
+    return {name: value for name, value in state.items() if name != "counter"}
 
 
 def _learns(agent: Agent, config: Any) -> bool:
