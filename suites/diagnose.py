@@ -36,8 +36,9 @@ Two answers, which go into the run's folder diagnose/ as a figure and as JSON:
   standard deviations of what was seen, with the model's own uncertainty beside it.
 
   Ladder. The same planner, with the same budget, decides in the learned model, in the true physics
-  with wrong masses or friction, and in the truth. What the truth scores above the learned model is
-  the model's share of the shortfall; what is missing there to the best score is the search's.
+  with wrong masses or friction (where a task has such), and in the truth. What the truth scores
+  above the learned model is the model's share of the shortfall; what is missing there to the best
+  score is the search's.
 
 Keys
   episodes: 1        # of the agent's play, and of each rung of the ladder
@@ -197,12 +198,13 @@ def ladder(
     def truth(**physics: float) -> Held:
         return Held(Simulator(task, threads, physics), agent.model)
 
-    rungs = {
-        "learned model": agent.model,
-        f"truth with masses x {options['mass']:g}": truth(mass=options["mass"]),
-        f"truth with friction x {options['friction']:g}": truth(friction=options["friction"]),
-        "truth": truth(),
-    }
+    rungs = {"learned model": agent.model}
+    try:
+        for what, name in (("masses", "mass"), ("friction", "friction")):
+            rungs[f"truth with {what} x {options[name]:g}"] = truth(**{name: options[name]})
+    except UserError:
+        complain(f"{task.facts.name} has no physics that could be wrong: the ladder leaves it out")
+    rungs["truth"] = truth()
     found = []
     episodes = range(first, first + options["episodes"])
     for name, model in rungs.items():

@@ -99,6 +99,17 @@ def test_a_run_is_diagnosed(command, tmp_path, call):
     assert (path / "diagnose" / "prediction.svg").read_bytes().startswith(b"<?xml")
 
 
+def test_a_task_without_other_physics_has_a_shorter_ladder(command, tmp_path, call):
+    small = "budget.env_steps=120", "evaluation.episodes=1", "world_model.width=16"
+    assert command("agent=muzero", "task=toy-chain", "world_model.warmup=100", *small)[0] == 0
+    path = only(tmp_path)
+    code, _, err = call(diagnose.main, str(path), "horizon=1", "starts=2")
+    assert code == 0
+    assert "toy-chain has no physics that could be wrong" in err
+    told = json.loads((path / "diagnose" / "diagnose.json").read_text())
+    assert [rung["world"] for rung in told["ladder"]] == ["learned model", "truth"]
+
+
 def test_an_agent_that_does_not_plan_has_no_ladder(command, tmp_path, call):
     assert command(*AGENTS["mbpo"])[0] == 0
     path = str(only(tmp_path))
