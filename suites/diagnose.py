@@ -15,7 +15,7 @@ import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from planners.none import NoPlanner
 from suites.assembly import stored
 from suites.environment import complain
-from suites.errors import UserError
+from suites.errors import NoOtherPhysicsError, UserError
 from suites.evaluate import Agent, Pilot, Stopwatch, episode_seed, evaluate
 from suites.ledger import Meter, allowed_threads
 from suites.look import read_config
@@ -202,7 +202,7 @@ def ladder(
     try:
         for what, name in (("masses", "mass"), ("friction", "friction")):
             rungs[f"truth with {what} x {options[name]:g}"] = truth(**{name: options[name]})
-    except UserError:
+    except NoOtherPhysicsError:
         complain(f"{task.facts.name} has no physics that could be wrong: the ladder leaves it out")
     rungs["truth"] = truth()
     found = []

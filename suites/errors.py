@@ -11,6 +11,10 @@ class UserError(Exception):
     code = 2
 
 
+class NoOtherPhysicsError(UserError):
+    """A task plans in no other physics than its own."""
+
+
 class InUseError(UserError):
     """Another process makes the same."""
 

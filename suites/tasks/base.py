@@ -5,7 +5,7 @@ from typing import Any
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from suites.errors import UserError
+from suites.errors import NoOtherPhysicsError
 from suites.tasks.other_physics import OtherPhysics
 from suites.tasks.spec import TaskSpec
 
@@ -31,9 +31,9 @@ class Task(VectorEnv):
         """Of a task that has no physics which could be others.
 
         Raises:
-          UserError: for other physics.
+          NoOtherPhysicsError: for other physics.
         """
         if other not in (None, OtherPhysics()):
-            raise UserError(
+            raise NoOtherPhysicsError(
                 f"{self.facts.name} has no other physics; leave out world_model.physics"
             )

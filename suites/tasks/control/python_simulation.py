@@ -5,7 +5,7 @@ from collections.abc import Callable
 import mujoco
 import numpy as np
 
-from suites.errors import UserError
+from suites.errors import NoOtherPhysicsError
 from suites.tasks.control.physics import STATE
 from suites.tasks.control.source import SuiteSource
 from suites.tasks.other_physics import OtherPhysics
@@ -19,7 +19,7 @@ class PythonSimulation:
 
     def __init__(self, source: SuiteSource, n: int, other: OtherPhysics | None = None):
         if other not in (None, OtherPhysics()):
-            raise UserError(
+            raise NoOtherPhysicsError(
                 f"{source.domain}-{source.task} runs through dm_control's Python, where planning"
                 " has no other physics; leave out world_model.physics"
             )
