@@ -239,9 +239,22 @@ def test_a_run_that_another_process_makes_is_waited_for(tmp_path, monkeypatch):
             leave_summary(job.path)
 
     sweep.on_event = other_ends
+    monkeypatch.setattr("suites.sweeps.engine._PATIENCE", 1e6)  # it is seen all the same
     sweep.run()
     assert launcher.started == [1]
     assert sweep.jobs[0].state == "done"
+
+
+def test_a_run_to_be_made_anew_is_not_taken_for_done(tmp_path, monkeypatch):
+    monkeypatch.setattr("suites.sweeps.engine._PATIENCE", 0.5)
+    sweep, launcher = scripted(tmp_path, {0: [Outcome(InUseError.code, "in use"), GOOD]})
+    sweep.jobs[0].force = True
+    leave_summary(sweep.jobs[0].path)  # an old one, while another process makes it
+    launcher.runs["seed=0"] = tmp_path / "unused"
+    begin = time.monotonic()
+    sweep.run()
+    assert time.monotonic() - begin > 0.5
+    assert launcher.started == [0, 0]
 
 
 def test_a_sweep_has_one_process(tmp_path):

@@ -70,3 +70,92 @@ def test_a_queue(tmp_path):
     assert "3 of 3 runs are done" in out
     assert "seed0: waiting: once more: killed by SIGKILL" in err
     assert [starts(path) for path in folders(tmp_path)] == [2, 1, 1]
+
+
+def test_a_queue_that_takes_the_machine_back(tmp_path):
+    pytest.importorskip("submitit", reason="needs the extra `slurm`")
+    words = ("launcher=slurm", "launcher.cluster=local", "sweep.retries=0")
+    process = start(tmp_path, *TOY, "seed=0", *words)
+    child = holder(tmp_path, 0)
+    os.kill(parent(child), signal.SIGUSR2)
+    wait_until(lambda: gone(child))
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "1 of 1 runs are done" in out
+    assert "once more" not in err  # no failure: the queue goes on by itself
+    assert [starts(path) for path in folders(tmp_path)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("minutes=1", "minutes is 1: give a number of at least 5; a run is told"),
+        ("minutes=long", "minutes is long: give a number"),
+        ("minutes=inf", "minutes is inf: give a number"),
+        ("cluster=moon", "cluster is moon: choose slurm or local"),
+        ("requeues=-1", "requeues is -1: give a whole number of at least 0"),
+        ("memory_gb=lots", "memory_gb is lots: give a number"),
+        ("gpus=many", "gpus is many: give a whole number of at least 0"),
+        ("queued=0", "queued is 0: give a whole number of at least 1"),
+        ("queued=null", "queued is None: give a whole number of at least 1"),
+    ],
+)
+def test_a_queue_with_bad_settings(tmp_path, word, told):
+    pytest.importorskip("submitit", reason="needs the extra `slurm`")
+    process = start(tmp_path, *TOY, "launcher=slurm", f"launcher.{word}")
+    _, err = process.communicate()
+    assert process.returncode == 2
+    assert err.startswith(f"error: launcher.{told}")
+    assert len(err.splitlines()) == 1
+
+
+def slurm(tmp_path, monkeypatch, **programs: str) -> None:
+    """A Slurm of so many programs, each a line of shell."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, line in {"srun": "exit 0", **programs}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+def test_a_queue_that_refuses(tmp_path, monkeypatch):
+    pytest.importorskip("submitit", reason="needs the extra `slurm`")
+    refusal = "echo sbatch: error: invalid partition specified: nonsense >&2; exit 1"
+    slurm(tmp_path, monkeypatch, sacct="exit 0", sbatch=refusal)
+    process = start(tmp_path, *TOY, "launcher=slurm", "launcher.partition=nonsense")
+    _, err = process.communicate()
+    assert process.returncode == 2
+    told = "launcher=slurm: sbatch: error: invalid partition specified: nonsense"
+    assert err.splitlines()[-1] == f"error: {told}"
+    assert "Traceback" not in err
+
+
+def test_a_queue_whose_requeues_are_used_up(tmp_path):
+    pytest.importorskip("submitit", reason="needs the extra `slurm`")
+    from submitit.core.utils import UncompletedJobError
+
+    from suites.sweeps.launchers import _SlurmHandle
+
+    class Job:
+        def done(self) -> bool:
+            return True
+
+        def exception(self) -> Exception:
+            return UncompletedJobError("Job not requeued because: timed-out too many times.")
+
+    outcome = _SlurmHandle(Job()).poll()
+    assert outcome is not None
+    assert outcome.final
+    assert "launcher.requeues" in outcome.reason
+
+
+def test_a_queue_without_accounts(tmp_path, monkeypatch):
+    pytest.importorskip("submitit", reason="needs the extra `slurm`")
+    disabled = "echo Slurm accounting storage is disabled >&2; exit 1"
+    slurm(tmp_path, monkeypatch, sacct=disabled)
+    process = start(tmp_path, *TOY, "launcher=slurm")
+    _, err = process.communicate()
+    assert process.returncode == 2
+    told = "launcher=slurm needs Slurm's accounting, and sacct says: Slurm accounting storage is"
+    assert err == f"error: {told} disabled\n"

@@ -18,7 +18,8 @@ from suites.sweeps.launchers import Handle, Launcher
 from suites.sweeps.work import Order, Outcome
 
 _POLL = 0.1  # seconds
-_PATIENCE = 5.0  # seconds until a run that another process makes is looked at again
+_PATIENCE = 5.0  # seconds until a run that another process makes is tried again, at first
+_DOUBLINGS = 4  # of that, since each try may be a job of its own in a queue
 _GRACE = 15.0  # seconds that runs have to end after ctrl-c
 _STATE_SECONDS = 1.0  # at least so long between two writes of the state
 
@@ -56,6 +57,7 @@ class Job:
     began: float = 0.0  # on the monotonic clock
     first: tuple[float, float] | None = None  # when a share was seen first, and which
     not_before: float = 0.0
+    met: int = 0  # how often another process was found at it
 
     @property
     def name(self) -> str:
@@ -189,8 +191,13 @@ class Sweep:
 
     def _start(self, waiting: list[Job], handles: dict[Job, Handle]) -> None:
         now, room = time.monotonic(), self.room()
-        while len(handles) < room and (ready := [job for job in waiting if job.not_before <= now]):
-            job = min(ready, key=self._turn)
+
+        def ready(job: Job) -> bool:
+            seen = job.met and not job.force and job.summary()
+            return job.not_before <= now or bool(seen)
+
+        while len(handles) < room and (these := list(filter(ready, waiting))):
+            job = min(these, key=self._turn)
             waiting.remove(job)
             if not job.force and (summary := job.summary()):  # by another process, meanwhile
                 job.finish(summary)
@@ -224,7 +231,8 @@ class Sweep:
             self._tell(job, "done")
         elif outcome.code == InUseError.code:
             job.attempts -= 1
-            job.not_before = time.monotonic() + _PATIENCE
+            job.not_before = time.monotonic() + _PATIENCE * 2 ** min(job.met, _DOUBLINGS)
+            job.met += 1
             waiting.append(job)
             self._tell(job, "waiting", "another process makes it")
         elif outcome.final or job.attempts > self.retries:

@@ -8,12 +8,16 @@ import logging
 import math
 import os
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any, Protocol
 
 from suites.errors import UserError
 from suites.ledger import allowed_threads
-from suites.sweeps.work import Order, Outcome, Process, perform
+from suites.sweeps.work import Order, Outcome, Process, Requeued, perform
+
+# Of a queue: submitit's signal comes 90 seconds before the end, and Slurm sends it up to 60 early.
+_LEAST_MINUTES = 5
 
 
 class Handle(Protocol):
@@ -130,7 +134,7 @@ class Slurm:
     """A Slurm queue.
 
     Raises:
-      UserError: without submitit or without Slurm.
+      UserError: without submitit, without Slurm or its accounting, and for too few minutes.
     """
 
     def __init__(
@@ -141,20 +145,31 @@ class Slurm:
         memory_gb: float,
         gpus: int,
         queued: int,
+        requeues: int,
         cluster: str,
     ):
+        _check("minutes", minutes, _LEAST_MINUTES, "; a run is told to stop 150 seconds before")
+        _check("memory_gb", memory_gb, 0)
+        if cluster not in ("slurm", "local"):
+            raise UserError(f"launcher.cluster is {cluster}: choose slurm or local")
+        for name, value in {"gpus": gpus, "queued": queued, "requeues": requeues}.items():
+            _check(name, value, int(name == "queued"), kind=int)
         try:
             import submitit
+            from submitit.core.utils import FailedJobError
         except ImportError:
             raise UserError(
                 "launcher=slurm needs submitit, which is not installed: pip install"
                 " 'plan-or-learn[slurm]'"
             ) from None
-        self._queued = queued
+        self._queued, self._failed = queued, FailedJobError
+        limits: dict[str, Any] = {f"{cluster}_max_num_timeout": requeues}
         try:
-            self._executor = submitit.AutoExecutor(folder / "slurm", cluster=cluster)
+            self._executor = submitit.AutoExecutor(folder / "slurm", cluster=cluster, **limits)
         except (RuntimeError, ValueError) as error:
             raise UserError(f"launcher=slurm: {error}") from error
+        if cluster == "slurm":
+            _ask_accounting()
         self._executor.update_parameters(
             name="plan-or-learn", timeout_min=math.ceil(minutes), mem_gb=memory_gb
         )
@@ -169,9 +184,42 @@ class Slurm:
         return self._queued
 
     def start(self, order: Order) -> Handle:
-        """Queue it."""
+        """Queue it.
+
+        Raises:
+          UserError: where Slurm refuses it.
+        """
         self._executor.update_parameters(cpus_per_task=order.threads)
-        return _SlurmHandle(self._executor.submit(perform, order))
+        try:
+            return _SlurmHandle(self._executor.submit(Requeued(), order))
+        except self._failed as error:
+            raise UserError(f"launcher=slurm: {_last_line(error)}") from error
+
+
+def _check(name: str, value: Any, least: float, why: str = "", kind: Any = int | float) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind) or not least <= value < math.inf:
+        number = "a whole number" if kind is int else "a number"
+        raise UserError(f"launcher.{name} is {value}: give {number} of at least {least}{why}")
+
+
+def _last_line(error: Any) -> str:
+    return (str(error).strip().splitlines() or ["it failed"])[-1].strip()
+
+
+def _ask_accounting() -> None:
+    """See that Slurm can say what became of a job: of one that was lost nobody else does."""
+    command = ["sacct", "--noheader", "--jobs=1"]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    except OSError as error:
+        said = error.strerror
+    except subprocess.TimeoutExpired:
+        said = "nothing, for a minute"
+    except subprocess.CalledProcessError as error:
+        said = _last_line(error.stderr)
+    else:
+        return
+    raise UserError(f"launcher=slurm needs Slurm's accounting, and sacct says: {said}")
 
 
 class _SlurmHandle:
@@ -182,8 +230,11 @@ class _SlurmHandle:
         if not self._job.done():
             return None
         if error := self._job.exception():
-            told = (str(error).strip().splitlines() or [""])[-1]
-            return Outcome(None, f"its worker was lost ({type(error).__name__}: {told})")
+            if "timed-out too many times" in str(error):
+                told = "its launcher.minutes were over more often than launcher.requeues"
+                return Outcome(None, told, final=True)
+            state, log = self._job.state, self._job.paths.stderr
+            return Outcome(None, f"its worker was lost (state {state}); see {log}")
         return self._job.result()
 
     def stop(self) -> None:

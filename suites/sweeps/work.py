@@ -132,6 +132,24 @@ def perform(order: Order) -> Outcome:
     return outcome
 
 
+class Requeued:
+    """`perform`, for a queue that takes the machine back before a run is done.
+
+    Then the same order goes into the queue again, and the run goes on from its checkpoint: what it
+    had at work ends with this process. The protocol is submitit's.
+    """
+
+    def __call__(self, order: Order) -> Outcome:
+        """Carry out an order to its end."""
+        return perform(order)
+
+    def checkpoint(self, order: Order) -> object:
+        """What is to be queued."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, order)
+
+
 def perform_all(orders: Sequence[Order], workers: int) -> Iterator[tuple[int, Outcome]]:
     """Carry out orders on this machine, so many at a time: the index and outcome of each.
 
