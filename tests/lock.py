@@ -1,7 +1,6 @@
 """What tests of learning in latents share: agents as their presets make them, and a small task."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,65 +12,54 @@ from suites.assembly import build
 from suites.evaluate import Agent
 from suites.ledger import Meter
 from suites.tasks import registry
+from suites.tasks.arrays import ArrayTask, Rules
+from suites.tasks.spec import TaskSpec
 from suites.train import Trainer
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
-class LockTask:
+DIGITS = (2, 0, 1)
+
+
+def enter(places: np.ndarray, digits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rules of the lock: places [N, 1], digits [N]."""
+    place = places[:, 0]
+    right = np.append(DIGITS, -1)[place.astype(int)] == digits
+    done = place + right == len(DIGITS)
+    return (place + right)[:, None], done.astype(float), done | ~right
+
+
+def turn(places: np.ndarray, turned: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same for a dial: turned [N, 1]."""
+    return enter(places, np.minimum(np.floor(turned[:, 0]), 2))
+
+
+class LockTask(ArrayTask):
     """A lock of so many digits: the right one goes on, a wrong one ends the episode.
 
     The last digit pays 1. What is observed is one-hot: how many digits are in place.
     """
 
-    digits = (2, 0, 1)
+    digits = DIGITS
+    actions: Any = Discrete(3)
+    advance = staticmethod(enter)
 
     def __init__(self, num_envs: int = 1):
-        self.num_envs = num_envs
-        self.facts = SimpleNamespace(
-            name="lock",
-            observation_space=Box(0.0, 1.0, (len(self.digits) + 1,), np.float64),
-            action_space=Discrete(3),
-            control_dt=1.0,
-            frames_per_step=1,
-            budget_per_step=1,
-            horizon=len(self.digits),
+        size = len(DIGITS) + 1
+        seen = Box(0.0, 1.0, (size,), np.float64)
+        facts = TaskSpec("lock", seen, self.actions, 1.0, 1, len(DIGITS), {}, True)
+        rules = Rules(
+            lambda random: (0.0,), self.advance, lambda rows: np.eye(size)[rows[:, 0].astype(int)]
         )
-        self.place = np.zeros(num_envs, int)
-
-    def _seen(self) -> np.ndarray:
-        return np.eye(len(self.digits) + 1)[self.place]
-
-    def reset(self, *, seed: Any = None) -> tuple[np.ndarray, dict]:
-        self.place[:] = 0
-        return self._seen(), {}
-
-    def step(self, actions: np.ndarray) -> tuple[Any, ...]:
-        right = np.array(self.digits)[self.place] == actions
-        self.place = self.place + right
-        done = self.place == len(self.digits)
-        ended, seen = done | ~right, self._seen()
-        self.place[ended] = 0
-        infos = {"final_obs": seen} if ended.any() else {}
-        return self._seen(), done.astype(float), ended, np.zeros(self.num_envs, bool), infos
-
-    def snapshot(self) -> Any:
-        return SimpleNamespace(place=self.place.copy())
-
-    def restore(self, snapshot: Any) -> np.ndarray:
-        self.place = snapshot.place.copy()
-        return self._seen()
+        super().__init__(facts, rules, num_envs)
 
 
 class DialTask(LockTask):
     """The same lock; a digit is a third of what a dial can be turned to."""
 
-    def __init__(self, num_envs: int = 1):
-        super().__init__(num_envs)
-        self.facts.action_space = Box(0.0, 3.0, (1,), np.float64)
-
-    def step(self, actions: np.ndarray) -> tuple[Any, ...]:
-        return super().step(np.minimum(np.floor(actions[:, 0]), 2))
+    actions = Box(0.0, 3.0, (1,), np.float64)
+    advance = staticmethod(turn)
 
 
 def make_agent(task: Any, *words: str) -> Agent:

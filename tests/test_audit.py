@@ -9,11 +9,12 @@ from games import make
 
 from suites import audit
 from suites.tasks import registry
+from suites.tasks.arrays import ArraySimulation
 from suites.tasks.atari.emulator import KEY, Emulator
 from suites.tasks.atari.simulation import AtariSimulation
 from suites.tasks.atari.task import AtariTask
 from suites.tasks.control.python_simulation import PythonSimulation
-from suites.tasks.toy import ChainSimulation, ChainTask
+from suites.tasks.toy import ChainTask
 
 EXACT = {"plan": {}, "snapshot": {}}
 
@@ -99,14 +100,14 @@ def test_a_restore_that_lacks_a_number(monkeypatch):
     ],
 )
 def test_predictions_that_differ_in_one_thing(monkeypatch, part, kinds):
-    rollout = ChainSimulation.rollout
+    rollout = ArraySimulation.rollout
 
     def wrong(self, roots, root_of, plans):
         said = rollout(self, roots, root_of, plans)
         said[part][:] = 1 - said[part]
         return said
 
-    monkeypatch.setattr(ChainSimulation, "rollout", wrong)
+    monkeypatch.setattr(ArraySimulation, "rollout", wrong)
     assert found("toy-chain")["plan"] == kinds
 
 
