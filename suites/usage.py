@@ -252,7 +252,11 @@ def defaults(conf: Path, words: list[str]) -> dict[str, Any]:
 
 def mistyped(config: DictConfig, conf: Path) -> str | None:
     """One line for a value that is no number where the default is one; None if there is none."""
-    for key, default in defaults(conf, sys.argv[1:]).items():
+    try:
+        known = defaults(conf, sys.argv[1:])
+    except HydraException:  # of a stored config, by a command that knows no tasks
+        return None
+    for key, default in known.items():
         value = OmegaConf.select(config, key)
         if isinstance(default, int | float) and not isinstance(value, int | float | None):
             return f"{key} is {value!r}: give a number, such as {default}"
@@ -272,5 +276,7 @@ def explain_build(error: BaseException, part: str) -> str:
         return explain(error)
     if unknown := re.search(r"unexpected keyword argument '(\w+)'", said):
         return f"{part}.{unknown[1]}: there is no such option; `+` adds keys that nothing may read"
+    if missing := re.search(r"missing \d+ required .*arguments?: (.+)", said):
+        return f"{part}: its config has no {missing[1]}: another version made it, so make it again"
     name = type(error).__name__
     return f"{part}: {name}: {explain(error)} (PLAN_OR_LEARN_DEBUG=1 shows where)"
