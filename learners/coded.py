@@ -117,11 +117,7 @@ class Searched(SequenceReplay):
         super().add(transitions)
 
     def overwrite(
-        self,
-        places: np.ndarray,
-        policy: np.ndarray,
-        value: np.ndarray,
-        candidates: np.ndarray | None = None,
+        self, places: np.ndarray, policy: np.ndarray, candidates: np.ndarray | None = None
     ) -> None:
-        """Keep other policies [M, n], over candidates [M, n, A], and values [M] at places [M]."""
-        super().overwrite(places, self._code.mean(policy, candidates), value)
+        """Keep other policies [M, n], over candidates [M, n, A], at places [M]."""
+        super().overwrite(places, self._code.mean(policy, candidates))

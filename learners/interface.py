@@ -25,7 +25,6 @@ class Transitions:
       start: [B] whether `observation` begins an episode.
       held: Control steps for which the action was held.
       policy: [B, n] that the planner found; None where it has none.
-      value: [B] of `observation`, as the planner has it; 0 without a planner.
       label: As `action`, the planner's, where another one was executed; None: `action` is it.
       candidates: [B, n, A] that `policy` is over; None: over all discrete actions.
     """
@@ -39,7 +38,6 @@ class Transitions:
     start: np.ndarray
     held: int = 1
     policy: np.ndarray | None = None
-    value: np.ndarray | None = None
     label: np.ndarray | None = None
     candidates: np.ndarray | None = None
 
@@ -144,8 +142,8 @@ class LatentLearner(Learner, Protocol):
         """A loss (a tensor) whose gradient reaches the latents, and its named terms.
 
         Arguments:
-          latents: [T + 1, N, F], unrolled by the model from the first observation.
-          encoded: [T, N, F] of the later observations, without gradient.
+          latents: [K + 1, N, F], unrolled by the model from the first observation.
+          encoded: [T, N, F] of the later observations, without gradient; T is K and `ahead` more.
           batch: The sequences that they come from, see the model.
         """
         ...

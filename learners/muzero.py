@@ -1,4 +1,4 @@
-"""MuZero's policy and value, which learn from what searches found.
+"""MuZero's policy, which learns from what searches found, and its value, which learns returns.
 
 Schrittwieser et al. (2020), appendix G; the policy learns from the improved policy of a Gumbel
 search (Danihelka et al. 2022, section 4), which with continuous actions is one over a sample of
@@ -16,9 +16,9 @@ from learners.coded import ActionCode
 from learners.discrete import Greedy
 from learners.flops import Flops
 from learners.residual import head, latent_shape
-from learners.scalars import Scalars, divergence
 from learners.sequences import Sequences
 from learners.stored import Stored
+from learners.two_hot import ROOT, Bins, divergence
 
 
 class MuZeroHeads(Stored):
@@ -31,8 +31,8 @@ class MuZeroHeads(Stored):
       num_envs: Environments of training.
       channels, width: Of the world model's latents of pictures, and of vectors.
       hidden: Units of the hidden layers.
-      bins, limit: Of the distributions of values, see `Scalars`.
-      n_step: Rewards of a return, before a value that a search found.
+      bins, limit: Of the distributions of values, see `Bins`.
+      n_step: Rewards of a return, before a value.
       value_weight: Of the value's loss beside the policy's.
       reanalysis: Stored decisions that are planned again, per decision, see `suites.reanalysis`.
       grid: Points of each dimension of continuous actions, see `ActionCode`.
@@ -83,10 +83,10 @@ class MuZeroHeads(Stored):
             raise ValueError(f"learner.exploration is {exploration}: give a number from 0 to 1")
         self.code, self.exploration = ActionCode(spec.action_space, grid), exploration
         self.num_envs, self.device = num_envs, torch.device(device)
-        self.discount, self.n_step, self.ahead = discount, n_step, n_step + 1
+        self.discount, self.n_step, self.ahead = discount, n_step, n_step
         self.value_weight, self.reanalysis = value_weight, reanalysis
         self.gradient_norm = gradient_norm
-        self.values = Scalars(bins, limit).to(self.device)
+        self.values = Bins(bins, limit, ROOT, self.device, ("learner.bins", "learner.limit"))
         shape = latent_shape(spec.observation_space, channels, width)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -142,17 +142,22 @@ class MuZeroHeads(Stored):
         The first of the K + 1 counts as much as all that follow, as in MuZero.
 
         Arguments:
-          batch: K + `ahead` decisions, of which those without a policy teach none.
+          encoded: [T, N, S] of all later observations, which values of today are of.
+          batch: T = K + `ahead` decisions, of which those without a policy teach none.
         """
         steps, rows = len(latents), latents.flatten(0, 1)
         weight = torch.full((steps, 1), 1 / max(steps - 1, 1), device=self.device)
         weight[0] = 1.0
         weight = (weight * batch.valid[:steps]).flatten()
         policy = self.code.grouped(batch.policy[:steps].flatten(0, 1))
-        aim = returns(batch, steps, self.n_step, self.discount).flatten()
+        with torch.no_grad():
+            seen = torch.cat([latents[:1], encoded])
+            worth = self.values.decode(self.networks["value"](seen.flatten(0, 1)))
+            value = worth.unflatten(0, seen.shape[:2])
+        aim = returns(batch, value, self.n_step, self.discount).flatten()
         told = self.code.grouped(self.networks["policy"](rows))
         policy_loss = divergence(told, policy).sum(dim=-1)
-        value_loss = self.values.loss(self.networks["value"](rows), aim)
+        value_loss = self.values.divergence(self.networks["value"](rows), aim)
         named = {
             "policy_loss": (weight * policy_loss).sum() / latents.shape[1],
             "value_loss": (weight * value_loss).sum() / latents.shape[1],
@@ -181,18 +186,17 @@ class GreedyProposer(GreedyActor):
         return self._learner.propose(features, number, noise)
 
 
-def returns(batch: Sequences, steps: int, n: int, discount: float) -> torch.Tensor:
-    """Targets [steps, N] of the value: n rewards, then the value that the search found there.
+def returns(batch: Sequences, value: torch.Tensor, n: int, discount: float) -> torch.Tensor:
+    """The return [T + 1 - n, N] of n rewards, and then the value of what was observed there.
 
-    Nothing follows a termination. Where an episode was cut off, the value of its last decision, as
-    the search found it, stands for this decision's reward and all that would have followed.
+    Nothing follows a termination; where an episode was cut off, the value of its last observation.
 
     Arguments:
-      batch: At least steps + n decisions.
+      value: [T + 1, N], of the observations.
     """
-    made = batch.valid
-    cut = made[:-1] * (1 - made[1:]) * (1 - batch.terminated[:-1])
-    worth = torch.where(cut > 0, batch.value[: len(cut)], batch.reward[:-1])
-    powers = discount ** torch.arange(n, device=worth.device, dtype=worth.dtype)
-    sums = worth[: steps + n - 1].unfold(0, n, 1) @ powers
-    return sums + discount**n * (made * batch.value[: len(made)])[n : n + steps]
+    made, goes_on = batch.valid > 0, 1 - batch.terminated
+    found = value
+    for _ in range(n):
+        longer = batch.reward + discount * goes_on * found[1:]
+        found = torch.cat([torch.where(made, longer, value[:-1]), value[-1:]])
+    return found[: len(found) - n]

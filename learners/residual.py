@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from learners.coded import ActionCode
-from learners.convolutions import Pixels, pictures
+from learners.convolutions import CentredPixels, pictures
 from learners.discrete import Flat
 from learners.networks import mlp
 
@@ -103,19 +103,21 @@ def refined(channels: int, blocks: int) -> nn.Sequential:
 class Encoder(nn.Module):
     """Observations [N, *O] to latents [N, S].
 
-    Pictures become 4, 8 and 16 times smaller, with residual blocks at the last two sizes: less than
-    in Ye et al. (2021), appendix A, and what a CPU carries.
+    Pictures, less the mean of those that were observed, become 4, 8 and 16 times smaller, with
+    residual blocks at the last two sizes: less than in Ye et al. (2021), appendix A, and what a CPU
+    carries.
     """
 
     def __init__(self, space: Any, shape: Shape, blocks: int):
         super().__init__()
+        self.centred: CentredPixels | None = None
         if len(shape) == 1:
             size = math.prod(space.shape)
             self.layers = seeing(nn.Sequential(Flat(), mlp(size, shape[0], blocks, shape[0])))
             return
         channels = shape[0]
+        self.centred = CentredPixels(space.shape)
         layers: list[nn.Module] = [
-            Pixels(),
             convolution(space.shape[0], channels // 2, 7, 4),
             nn.ReLU(inplace=True),
         ]
@@ -124,8 +126,21 @@ class Encoder(nn.Module):
         layers += [convolution(channels, channels, 3, 2), refined(channels, blocks)]
         self.layers = seeing(nn.Sequential(*layers, ToRows()))
 
-    def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        return normalised(self.layers(observations))
+    def observe(self, observations: torch.Tensor) -> None:
+        """Take in observations [N, *O]; the mean of pictures is of these."""
+        if self.centred is not None:
+            self.centred.observe(observations)
+
+    def forward(
+        self,
+        observations: torch.Tensor,
+        reach: int = 0,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """With a `reach`, pictures are moved by up to so many pixels, see `shifted`."""
+        if self.centred is None:
+            return normalised(self.layers(observations))
+        return normalised(self.layers(self.centred(observations, reach, generator)))
 
 
 class Dynamics(nn.Module):

@@ -25,8 +25,8 @@ class Sequences(NamedTuple):
       terminated: [T, N] float32, 1 from where the episode came to an end of its own.
       valid: [T, N] float32, 1 where the decision was made, 0 beyond the end.
       held: [T, N] float32, control steps that it lasted; 0 beyond the end.
-      policy: [T + 1, N, n] and value: [T + 1, N], as the planner found them; 0 where nothing was
-        decided. Empty where policies are not kept.
+      policy: [T + 1, N, n] that the planner found; 0 where nothing was decided. Empty where
+        policies are not kept.
       places: [N], of the first decisions.
     """
 
@@ -37,7 +37,6 @@ class Sequences(NamedTuple):
     valid: torch.Tensor
     held: torch.Tensor
     policy: torch.Tensor
-    value: torch.Tensor
     places: np.ndarray
 
 
@@ -77,7 +76,6 @@ class SequenceReplay:
             "terminated": np.zeros(size, bool),
             "held": np.zeros(size, np.float32),
             "policy": np.zeros((size, actions), np.float32),
-            "value": np.zeros(size if actions else 0, np.float32),
             "episode": np.full(size, -1, np.int64),  # -1: nothing is there
             "decided": np.zeros(size, bool),
         }
@@ -107,7 +105,6 @@ class SequenceReplay:
         if arrays["policy"].shape[1]:
             missing = np.zeros(arrays["policy"].shape[1])
             arrays["policy"][p] = missing if transitions.policy is None else transitions.policy
-            arrays["value"][p] = 0.0 if transitions.value is None else transitions.value
         self.added += batch
         ended = np.flatnonzero(transitions.terminated | transitions.truncated)
         if ended.size:
@@ -115,8 +112,6 @@ class SequenceReplay:
             arrays["observation"][p] = transitions.next_observation[ended]
             for name in ("action", "reward", "terminated", "held", "policy", "decided"):
                 arrays[name][p] = 0
-            if len(arrays["value"]):
-                arrays["value"][p] = 0
             self._episodes[ended] += self.num_envs
 
     def _next(self, envs: np.ndarray) -> np.ndarray:
@@ -174,7 +169,6 @@ class SequenceReplay:
             valid=tensor(valid[:-1].astype(np.float32)),
             held=tensor(arrays["held"][now]),
             policy=tensor(arrays["policy"][rows]),
-            value=tensor(arrays["value"][rows] if len(arrays["value"]) else np.zeros((0, size))),
             places=places,
         )
 
@@ -191,10 +185,9 @@ class SequenceReplay:
             return decided & (known >= length) & within
         return decided & ((known >= length) | ~within | ~arrays["decided"][end])
 
-    def overwrite(self, places: np.ndarray, policy: np.ndarray, value: np.ndarray) -> None:
-        """Keep other policies [M, n] and values [M] for the decisions at places [M]."""
+    def overwrite(self, places: np.ndarray, policy: np.ndarray) -> None:
+        """Keep other policies [M, n] for the decisions at places [M]."""
         self._arrays["policy"][places] = policy
-        self._arrays["value"][places] = value
 
     def state(self) -> dict[str, Any]:
         """All of it that is filled."""

@@ -17,7 +17,7 @@ from learners.flops import Flops
 from learners.normed import NormedMLP
 from learners.optimisation import descend, frozen
 from learners.stored import Stored
-from learners.two_hot import Bins
+from learners.two_hot import SYMLOG, Bins
 
 LOG_STD_MIN = -10.0
 PAIR = 2  # critics, of which a target is the minimum and a value the mean
@@ -88,7 +88,9 @@ class TDMPC2(Stored):
             raise ValueError(f"learner.critics is {critics}: give at least {PAIR}")
         self.box = squashed.ActionBox(spec.action_space)
         self.device, self.num_envs = torch.device(device), num_envs
-        self.bins = Bins(bins, bound, self.device)
+        self.bins = Bins(
+            bins, bound, SYMLOG, self.device, ("world_model.bins", "world_model.bound")
+        )
         self.critics, self.gradient_norm, self.tau = critics, gradient_norm, tau
         self.rho = rho ** torch.arange(horizon + 1, device=self.device)
         self.value_weight = value_weight
@@ -151,7 +153,7 @@ class TDMPC2(Stored):
         target = self.target(encoded, batch.reward, 1 - batch.terminated)
         pairs = torch.cat([latents[:-1], batch.action], dim=2)
         logits = [critic(pairs, self.generator) for critic in self.networks.critics]
-        errors = self.bins.cross_entropy(torch.stack(logits), target)  # [critics, T, N]
+        errors = self.bins.divergence(torch.stack(logits), target)  # [critics, T, N]
         loss = errors.mean(dim=(0, 2)) @ self.rho[:-1] / len(target)
         return self.value_weight * loss, {"value_loss": loss, "value": target.mean()}
 
@@ -201,7 +203,7 @@ class TDMPC2(Stored):
     ) -> torch.Tensor:
         """[critics, ...] of latents [..., F] and actions [..., A]."""
         pairs = torch.cat([latents, actions], dim=-1)
-        return self.bins.expectation(torch.stack([critics[k](pairs) for k in which]))
+        return self.bins.decode(torch.stack([critics[k](pairs) for k in which]))
 
     def _pair(self) -> list[int]:
         return torch.randperm(self.critics, generator=self.generator)[:PAIR].tolist()

@@ -1,8 +1,8 @@
 """Stored decisions are planned again, with the networks of today.
 
 Schrittwieser et al. (2021), "Online and offline reinforcement learning by planning with a learned
-model" (MuZero Unplugged): policies and values in memory, which learners aim at, stay as good as
-what was learned since.
+model" (MuZero Unplugged): policies in memory, which learners aim at, stay as good as what was
+learned since.
 """
 
 from typing import Any
@@ -52,5 +52,5 @@ def reanalyse(agent: Agent, source: Any, seed: int) -> int:
                 "learner.reanalysis: this planner finds no policy to learn from; choose"
                 " planner=mcts, or learner.reanalysis=0"
             )
-        source.overwrite(drawn.places, plan.policy, plan.value, plan.candidates)
+        source.overwrite(drawn.places, plan.policy, plan.candidates)
     return due * BATCH

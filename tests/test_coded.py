@@ -11,7 +11,7 @@ from gymnasium.spaces import Box, Discrete
 
 from learners.coded import ActionCode, Searched
 from learners.interface import Transitions
-from learners.scalars import divergence
+from learners.two_hot import divergence
 from planners.leaves import count_together
 from planners.noise import Noise
 from planners.searches import make_planner
@@ -208,11 +208,11 @@ def test_memory_keeps_mean_codes():
     chosen, policy = random.integers(4, size=(7, 2, 3, 2)), random.dirichlet(np.ones(3), (7, 2))
     expected = np.einsum("tmn,tmndp->tmdp", policy, np.eye(4)[chosen]).reshape(7, 2, 8)
     for t in range(6):
-        found = (policy[t], zeros, None, code.decode(chosen[t])) if t else ()  # first at random
+        found = (policy[t], None, code.decode(chosen[t])) if t else ()  # first at random
         seen = np.full((2, 1), t), code.decode(chosen[t, :, 0]), zeros, false, false
         memory.add(Transitions(*seen, np.full((2, 1), t + 1), false, 1, *found))
     kept = memory._arrays["policy"]
     np.testing.assert_allclose(kept[2:12], expected[1:6].reshape(10, 8), atol=1e-6)
     assert not kept[:2].any()
-    memory.overwrite(np.array([3, 8]), policy[6], zeros, code.decode(chosen[6]))
+    memory.overwrite(np.array([3, 8]), policy[6], code.decode(chosen[6]))
     np.testing.assert_allclose(kept[[3, 8]], expected[6], atol=1e-6)

@@ -14,44 +14,9 @@ from torch.nn import functional
 from learners.none import NoLearner
 from learners.normed import GROUP, NormedMLP, mish, simplices
 from learners.pace import Pace
-from learners.two_hot import Bins, symexp, symlog
 from world_models.latent import Alone
 
 CPU = torch.device("cpu")
-
-
-def test_two_hot_goes_there_and_back():
-    bins = Bins(21, 5.0, CPU)
-    x = torch.tensor([0.0, 0.3, -0.3, 1.0, -7.0, 100.0, symexp(torch.tensor(5.0)).item(), -1e9])
-    lower, weight = bins.two_hot(x)
-    centres = np.linspace(-5, 5, 21)
-    for k, value in enumerate(x.tolist()):
-        place = min(max(math.copysign(math.log1p(abs(value)), value), -5.0), 5.0)
-        mean = (1 - weight[k].item()) * centres[lower[k]] + weight[k].item() * centres[lower[k] + 1]
-        assert mean == pytest.approx(place, abs=1e-5)
-        assert 0 <= weight[k] <= 1
-    probabilities = torch.zeros(len(x), 21)
-    rows = torch.arange(len(x))
-    probabilities[rows, lower] = 1 - weight
-    probabilities[rows, lower + 1] += weight
-    inside = x.clamp(symexp(torch.tensor(-5.0)).item(), symexp(torch.tensor(5.0)).item())
-    found = bins.expectation(probabilities.clamp(min=1e-30).log())
-    torch.testing.assert_close(found, inside, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(symexp(symlog(x[:6])), x[:6])
-
-
-def test_cross_entropy_against_a_loop():
-    bins = Bins(11, 3.0, CPU)
-    logits, x = torch.randn(2, 3, 11), torch.tensor([0.1, -2.0, 50.0])
-    found = bins.cross_entropy(logits, x)
-    centres = np.linspace(-3, 3, 11)
-    for member in range(2):
-        for n in range(3):
-            place = min(max(symlog(x[n]).item(), -3.0), 3.0)
-            logarithms = logits[member, n].double().log_softmax(dim=0).tolist()
-            hats = [max(0.0, 1 - abs(place - centre) / 0.6) for centre in centres]
-            expected = -sum(hat * log for hat, log in zip(hats, logarithms, strict=True))
-            assert found[member, n].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_groups_of_latents_add_up_to_one():
@@ -139,7 +104,7 @@ def test_the_loss_against_a_plain_computation():
                 torch.testing.assert_close(latents[t, n], latent, rtol=1e-4, atol=1e-5)
                 pair = torch.cat([latent, batch.action[t, n]])
                 weight = 0.7**t / horizon / model.batch
-                error = model.bins.cross_entropy(parts.reward(pair), batch.reward[t, n])
+                error = model.bins.divergence(parts.reward(pair), batch.reward[t, n])
                 reward += weight * error.item()
                 latent = parts.dynamics(pair)
                 true = parts.encoder(batch.observation[t + 1, n].float())

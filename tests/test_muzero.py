@@ -13,10 +13,10 @@ from test_train import flat
 
 from learners.muzero import returns
 from learners.residual import latent_shape
-from learners.scalars import SLOPE, Scalars, squash, unsquash
 from planners.noise import Noise
 from suites.evaluate import evaluate
 from suites.ledger import Meter
+from suites.tasks.catch import CatchTask
 
 CPU = torch.device("cpu")
 SMALL = (
@@ -25,69 +25,32 @@ SMALL = (
 )
 
 
-def test_the_scale_and_its_inverse():
-    x = torch.linspace(-900, 900, 2001, dtype=torch.float64)
-    signs = np.sign(x.numpy())
-    expected = signs * (np.sqrt(np.abs(x.numpy()) + 1) - 1) + SLOPE * x.numpy()
-    np.testing.assert_allclose(squash(x), expected, rtol=1e-12)
-    np.testing.assert_allclose(unsquash(squash(x)), x, atol=1e-9)
-    np.testing.assert_allclose(unsquash(squash(x.float())), x, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize(("bins", "limit"), [(61, 30.0), (2, 5.0), (13, 30.0)])
-def test_numbers_as_two_points(bins, limit):
-    scalars, x = Scalars(bins, limit), torch.tensor([0.0, -0.3, 1.0, 5.0, -7.77, 33.0])
-    aim = scalars.encode(x)
-    assert aim.shape == (6, bins)
-    assert ((aim > 0).sum(dim=1) <= 2).all()
-    np.testing.assert_allclose(aim.sum(dim=1), 1, rtol=1e-6)
-    for p, number in zip(aim, x, strict=True):
-        (support,) = torch.nonzero(p, as_tuple=True)
-        assert support.max() - support.min() <= 1
-        clipped = squash(number).clamp(-limit, limit)
-        assert float(p @ scalars.points) == pytest.approx(float(clipped), abs=1e-5)
-    inside = squash(x).abs() <= limit
-    np.testing.assert_allclose(scalars.decode(aim.log())[inside], x[inside], atol=1e-4)
-    ends = scalars.encode(torch.tensor([1e9, -1e9]))
-    assert ends[0, -1] == 1
-    assert ends[1, 0] == 1
-
-
 @pytest.mark.parametrize(("n", "unroll"), [(1, 3), (4, 2), (3, 5)])
 def test_targets_by_brute_force(n, unroll):
     memory, told = fill(1000, 2, 80)
     generator = torch.Generator().manual_seed(1)
-    batch = memory.sample(400, unroll + n + 1, generator, CPU, whole=False)
-    found, kinds = returns(batch, unroll + 1, n, 0.9), set()
+    batch = memory.sample(400, unroll + n, generator, CPU, whole=False)
+    weights = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    value = torch.cos(batch.observation.double() @ weights)
+    found, kinds = returns(batch, value, n, 0.9), set()
     assert found.shape == (unroll + 1, 400)
     for m in range(400):
         b, e, begin = (int(x) for x in batch.observation[0, m])
         episode = told[b][e]
         for k in range(unroll + 1):
-            t = begin + k
-            if t >= len(episode):
+            if begin + k >= len(episode):
                 assert batch.valid[k, m] == 0
                 continue
-            expected, power = 0.0, 1.0
-            for i in range(t, t + n):
-                if i == len(episode):
-                    kinds.add("terminated")
-                    break
-                _, reward, _, _, value = episode[i]
-                last = i == len(episode) - 1
-                if last and e + 1 < len(told[b]) and not episode[i][2]:  # cut off
-                    kinds.add("truncated")
-                    expected += power * value
-                    power = 0.0
-                    break
+            expected, power, t = 0.0, 1.0, begin + k
+            while t < min(begin + k + n, len(episode)) and power:
+                _, reward, terminated, _ = episode[t]
                 expected += power * reward
-                power *= 0.9
-            else:
-                if t + n < len(episode):
-                    expected += power * episode[t + n][4]
-                    kinds.add("goes on")
+                power *= 0.9 * (not terminated)
+                t += 1
+            kinds.add("goes on" if t < len(episode) else "cut off" if power else "terminated")
+            expected += power * np.cos(b + 2 * e + 3 * t)
             assert found[k, m] == pytest.approx(expected, abs=1e-5)
-    assert kinds == ({"goes on", "truncated"} if n == 1 else {"goes on", "truncated", "terminated"})
+    assert kinds == {"goes on", "cut off", "terminated"}
 
 
 def pictures_spec() -> SimpleNamespace:
@@ -106,14 +69,17 @@ def pictures_spec() -> SimpleNamespace:
 def test_latent_gradients_are_halved_at_each_step(kind):
     """Against a loop that carries the gradients of latents backward by hand."""
     task = LockTask() if kind == "vectors" else pictures_spec()
-    model = make_agent(task, *SMALL, "world_model.channels=8").model
+    model = make_agent(task, *SMALL, "world_model.channels=8", "world_model.shift=0").model
     space, unroll = task.facts.observation_space, model.unroll
     rng = np.random.default_rng(0)
-    seen = rng.integers(0, 256, (unroll + 1, 3, *space.shape)).astype(space.dtype)
+    seen = rng.integers(0, 256, (unroll + 3, 3, *space.shape)).astype(space.dtype)
     seen = torch.from_numpy(seen if kind == "pictures" else seen.astype(np.float32) / 256)
     action = torch.from_numpy(rng.integers(0, 3, (unroll, 3)))
     networks = model.networks
     latents, encoded = model.unrolled(SimpleNamespace(observation=seen, action=action))
+    model.shift = 3
+    moved, _ = model.unrolled(SimpleNamespace(observation=seen, action=action))
+    assert torch.equal(moved, latents) == (kind == "vectors")
     weights = torch.from_numpy(rng.normal(size=latents.shape).astype(np.float32))
     (weights * latents).sum().backward()
     names = [n for n, p in networks.named_parameters() if p.grad is not None]
@@ -141,6 +107,27 @@ def test_latent_gradients_are_halved_at_each_step(kind):
         if name in got:
             scale = float(parameter.grad.abs().max())
             np.testing.assert_allclose(got[name], parameter.grad, atol=1e-4 * scale + 1e-7)
+
+
+def test_values_aim_at_what_todays_networks_say(tmp_path):
+    trainer = go_on(make_trainer(tmp_path, *SMALL, "learner.n_step=1"), 60)
+    model, learner = trainer.agent.model, trainer.agent.prior
+    source, generator = trainer.sources["world_model"], torch.Generator().manual_seed(0)
+    drawn = source.sample(32, model.unroll + learner.ahead, generator, CPU, whole=False)
+    torch.nn.init.normal_(learner.networks["value"][-1].weight)  # else all values are near 0
+    with torch.no_grad():
+        latents, encoded = model.unrolled(drawn)
+        _, named = learner.shaping(latents, encoded, drawn)
+    told = learner.value(model.begin(drawn.observation.flatten(0, 1).numpy(), None))
+    assert told.std() > 0.1
+    value = torch.from_numpy(told).float().unflatten(0, (-1, 32))
+    aim = returns(drawn, value, learner.n_step, learner.discount)
+    with torch.no_grad():
+        logits = learner.networks["value"](latents.flatten(0, 1))
+    error = learner.values.divergence(logits, aim.flatten())
+    error = error.view(aim.shape) * drawn.valid[: len(aim)]
+    expected = (error[0].sum() + error[1:].sum() / model.unroll) / 32
+    assert named["value_loss"] == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_latents_are_rows_from_0_to_1():
@@ -199,9 +186,10 @@ def test_it_turns_the_dial(tmp_path):
     assert np.minimum(np.floor(turned[:, 0]), 2).tolist() == list(LockTask.digits)
 
 
-@pytest.mark.parametrize("task", [LockTask, DialTask])
+@pytest.mark.parametrize("task", [LockTask, DialTask, CatchTask])
 def test_training_goes_on_as_if_never_interrupted(task, tmp_path):
     words = (*SMALL, "world_model.warmup=80", "learner.reanalysis=2")
+    words = *words, "world_model.channels=4", "world_model.batch=8"
     whole = go_on(make_trainer(tmp_path, *words, task=task), 50)
     torn = go_on(make_trainer(tmp_path, *words, task=task), 31)
     content = io.BytesIO()
@@ -212,6 +200,9 @@ def test_training_goes_on_as_if_never_interrupted(task, tmp_path):
     fresh.load(stored["all"], stored["source"])
     go_on(fresh, 19)
     assert whole.agent.count("updates") > 100
+    if task is CatchTask:
+        encoder = whole.agent.model.networks["encoder"]
+        assert encoder.centred.count == 8 * whole.agent.count("updates")
     for mine, theirs in zip(flat(whole.agent.state()), flat(fresh.agent.state()), strict=True):
         assert np.array_equal(mine, theirs)
     mine, theirs = whole.sources["world_model"].state(), fresh.sources["world_model"].state()
@@ -248,10 +239,11 @@ def test_noise_at_the_root_is_for_training():
         (("task=pendulum", "world_model.grid=1"), "world_model.grid is 1"),
         (("task=pendulum", "learner.exploration=2"), "learner.exploration is 2"),
         (("task=catch", "world_model.unroll=0"), "world_model.unroll is 0"),
-        (("task=catch", "world_model.bins=1"), "bins is 1"),
+        (("task=catch", "world_model.shift=-1"), "world_model.shift is -1"),
+        (("task=catch", "world_model.bins=1"), "world_model.bins is 1"),
         (("task=catch", "learner.n_step=0"), "learner.n_step is 0"),
         (("task=catch", "learner.reanalysis=-1"), "learner.reanalysis is -1"),
-        (("task=catch", "world_model.capacity=90"), "world_model.capacity is 90: give at least 96"),
+        (("task=catch", "world_model.capacity=80"), "world_model.capacity is 80: give at least 88"),
         (("task=catch", "learner=dqn"), "learns from observations"),
         (("task=catch", "world_model=simulator"), "choose world_model=muzero"),
     ],

@@ -5,12 +5,15 @@ import copy
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 from torch import nn
 
-from learners.convolutions import torso
+from learners.convolutions import CentredPixels, torso
 from learners.flops import Flops
 from learners.networks import EnsembleLinear, Linear, RunningNorm, network, simba
 from learners.products import LARGE, linear
+from learners.residual import Encoder, latent_shape
+from learners.shifts import shifted
 
 
 @pytest.mark.parametrize(("kind", "width", "n"), [("mlp", 8, 7), ("mlp", 96, 200), ("simba", 8, 7)])
@@ -130,3 +133,69 @@ def test_torsos(kind, size):
     assert not torch.equal(stack(frames)[0], stack(frames)[1])
     with pytest.raises(ValueError, match=r"learner.torso"):
         torso("deep", 4)
+
+
+def test_centred_pixels():
+    frames = torch.randint(90, 256, (50, 3, 6, 5), dtype=torch.uint8)
+    centred, at_once = CentredPixels((3, 6, 5)), CentredPixels((3, 6, 5))
+    torch.testing.assert_close(centred(frames), frames / 255)
+    for part in frames.split(7):
+        centred.observe(part)
+    at_once.observe(frames)
+    moved = frames.double() - frames.double().mean(dim=0)
+    expected = moved / moved.square().mean().sqrt()
+    torch.testing.assert_close(centred(frames).double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(centred(frames), at_once(frames), rtol=0, atol=0)
+    restored = CentredPixels((3, 6, 5))
+    restored.load_state_dict(centred.state_dict())
+    torch.testing.assert_close(restored(frames), centred(frames), rtol=0, atol=0)
+
+
+def test_centred_pixels_where_nothing_moves():
+    frames = torch.full((4, 1, 6, 6), 200, dtype=torch.uint8)
+    centred = CentredPixels((1, 6, 6))
+    centred.observe(frames)
+    torch.testing.assert_close(centred(frames + 1), torch.ones(4, 1, 6, 6))
+
+
+def test_a_ball_before_a_bright_background():
+    """Latents tell where it is only if the background, bright and always there, is taken away."""
+    torch.manual_seed(0)
+    space = Box(0, 255, (4, 84, 84), np.uint8)
+    encoder = Encoder(space, latent_shape(space, 16, 0), 1)
+    frames = torch.full((64, 4, 84, 84), 90, dtype=torch.uint8)
+    frames[:, :, :12], frames[:, :, 72:] = 236, 236
+    for n, frame in enumerate(frames):
+        frame[:, 16 + n % 50, 10 + 3 * n % 64] = 236
+
+    def apart() -> float:
+        with torch.no_grad():
+            latents = encoder(frames)
+        return float(latents.var(dim=0).mean() / latents.var())
+
+    before = apart()
+    encoder.observe(frames)
+    assert apart() > 10 * before
+    given = []
+    encoder.layers.register_forward_pre_hook(lambda _, x: given.append(float(x[0].square().sum())))
+    encoder(frames)
+    encoder(frames, 4, torch.Generator().manual_seed(0))
+    assert given[1] == pytest.approx(given[0], rel=0.2)  # moving it brings back no edges
+
+
+@pytest.mark.parametrize("reach", [0, 1, 3])
+def test_shifted_pictures(reach):
+    generator = torch.Generator().manual_seed(1)
+    pictures = torch.randint(0, 256, (1000, 2, 5, 7), dtype=torch.uint8, generator=generator)
+    mean = torch.randint(0, 256, (1, 2, 5, 7), generator=generator).float()
+    moved = shifted(pictures, mean, reach, torch.Generator().manual_seed(0))
+    again = shifted(pictures, mean, reach, torch.Generator().manual_seed(0))
+    assert torch.equal(moved, again)
+    found = set()
+    for before, after in zip((pictures - mean).numpy(), moved.numpy(), strict=True):
+        wide = np.pad(before, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
+        windows = np.lib.stride_tricks.sliding_window_view(wide, after.shape)[0]
+        places = np.argwhere((windows == after).all(axis=(2, 3, 4)))
+        assert len(places)
+        found.add(tuple(places[0]))
+    assert len(found) == (2 * reach + 1) ** 2

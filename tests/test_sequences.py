@@ -31,16 +31,14 @@ def fill(capacity: int, num_envs: int, decisions: int, seed: int = 0):
         terminated, truncated = random.random((2, num_envs)) < 0.1
         seen = np.stack([envs, episode, time], axis=1)
         following = np.stack([envs, episode, time + 1], axis=1)
-        policy, value = random.random((num_envs, 4)), random.normal(size=num_envs)
+        policy = random.random((num_envs, 4))
         start = time == 0
         memory.add(
-            Transitions(
-                seen, action, reward, terminated, truncated, following, start, 1, policy, value
-            )
+            Transitions(seen, action, reward, terminated, truncated, following, start, 1, policy)
         )
         ended = terminated | truncated
         for b in range(num_envs):
-            told[b][-1].append((action[b] - 1, reward[b], terminated[b], policy[b], value[b]))
+            told[b][-1].append((action[b] - 1, reward[b], terminated[b], policy[b]))
             if ended[b]:
                 told[b].append([])
         time, episode = np.where(ended, 0, time + 1), episode + ended
@@ -67,9 +65,8 @@ def test_runs_are_what_was_added(whole, capacity, decisions):
             there = min(t + k, len(episode))
             assert drawn.observation[k, n].tolist() == [b, e, there]
             decided = t + k < len(episode)
-            expected = episode[t + k] if decided else (0, 0, False, np.zeros(4), 0)
+            expected = episode[t + k] if decided else (0, 0, False, np.zeros(4))
             np.testing.assert_allclose(drawn.policy[k, n], expected[3], rtol=1e-6)
-            np.testing.assert_allclose(drawn.value[k, n], expected[4], rtol=1e-6)
             if k < 5:
                 assert drawn.valid[k, n] == decided
                 assert drawn.action[k, n] == expected[0]
@@ -93,9 +90,8 @@ def test_all_that_can_be_drawn_is_drawn_alike():
 def test_a_policy_is_overwritten():
     memory, _ = fill(1000, 2, 40)
     drawn = memory.sample(10, 2, torch.Generator().manual_seed(0), CPU)
-    memory.overwrite(drawn.places, np.full((10, 4), 0.25), np.full(10, 7.0))
+    memory.overwrite(drawn.places, np.full((10, 4), 0.25))
     again = memory.sample(10, 2, torch.Generator().manual_seed(0), CPU)
-    assert (again.value[0] == 7).all()
     assert (again.policy[0] == 0.25).all()
 
 

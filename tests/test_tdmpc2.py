@@ -45,7 +45,7 @@ def test_targets_by_hand():
             mean, log_std = squashed.parameters(parts.actor(encoded[t, n]), -10.0)
             action = torch.tanh(mean + log_std.exp() * normal[t, n])
             row = torch.cat([encoded[t, n], action])
-            both = [learner.bins.expectation(parts.targets[k](row)).item() for k in pair]
+            both = [learner.bins.decode(parts.targets[k](row)).item() for k in pair]
             expected = reward[t, n] + learner.discount * continuation[t, n] * min(both)
             assert found[t, n].item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-4)
 
@@ -64,7 +64,7 @@ def test_the_value_loss_against_a_loop(monkeypatch):
     for critic in learner.networks.critics:
         for t in range(3):
             logits = critic(torch.cat([latents[t], batch.action[t]], dim=1))
-            error = learner.bins.cross_entropy(logits, target[t]).mean().item()
+            error = learner.bins.divergence(logits, target[t]).mean().item()
             expected += 0.7**t * error / 3 / 3
     assert terms["value_loss"].item() == pytest.approx(expected, rel=1e-5)
     assert loss.item() == pytest.approx(0.5 * expected, rel=1e-5)
@@ -84,7 +84,7 @@ def test_the_policy_loss_by_hand():
     mean, log_std = squashed.parameters(parts.actor(latents), -10.0)
     action, log_probability = squashed.sample(mean, log_std, normal)
     pairs = torch.cat([latents, action], dim=2)
-    both = torch.stack([learner.bins.expectation(critic(pairs)) for critic in parts.critics])
+    both = torch.stack([learner.bins.decode(critic(pairs)) for critic in parts.critics])
     values = both.mean(dim=0)
     first = np.sort(values[0].detach().numpy())
     spread = np.percentile(first, 95) - np.percentile(first, 5)
@@ -129,7 +129,7 @@ def test_the_prior_of_a_planner():
         rows_ = torch.from_numpy(latents)
         mean = torch.tanh(learner.networks.actor(rows_)[:, :2])
         pairs = torch.cat([rows_, mean], dim=1)
-        both = [learner.bins.expectation(learner.networks.critics[k](pairs)) for k in range(2)]
+        both = [learner.bins.decode(learner.networks.critics[k](pairs)) for k in range(2)]
     np.testing.assert_allclose(best, np.array([1, 0.5]) + mean.numpy() * [2, 0.5], rtol=1e-4)
     expected = (both[0] + both[1]).numpy() / 2
     np.testing.assert_allclose(learner.value(latents), expected, rtol=1e-3, atol=1e-4)

@@ -18,7 +18,7 @@ from learners.pace import Pace
 from learners.sequences import SequenceReplay, Sequences
 from learners.squashed import ActionBox
 from learners.stored import STEPS, Stored
-from learners.two_hot import Bins
+from learners.two_hot import SYMLOG, Bins
 from world_models import rollouts
 
 
@@ -88,7 +88,9 @@ class LatentModel(Stored):
             torch.as_tensor(part, dtype=torch.float32, device=self.device)
             for part in (box.middle, box.half)
         )
-        self.bins = Bins(bins, bound, self.device)
+        self.bins = Bins(
+            bins, bound, SYMLOG, self.device, ("world_model.bins", "world_model.bound")
+        )
         self.batch, self.horizon, self.capacity = batch, horizon, capacity
         self.pace = Pace(ratio, warmup, pretraining)
         self.weights = rho ** torch.arange(horizon, device=self.device) / horizon
@@ -143,7 +145,7 @@ class LatentModel(Stored):
             actions = torch.from_numpy(plans.reshape(-1, horizon, size))
             for action in self._in_box(actions.float().to(self.device)).unbind(1):
                 pair = torch.cat([latent, action], dim=1)
-                rewards.append(self.bins.expectation(self.networks.reward(pair)))
+                rewards.append(self.bins.decode(self.networks.reward(pair)))
                 latent = self.networks.dynamics(pair)
             paid = torch.stack(rewards, dim=1).cpu().numpy().astype(np.float64)
         self.model_steps += batch * candidates * horizon
@@ -204,7 +206,7 @@ class LatentModel(Stored):
         apart = functional.mse_loss(unrolled[1:], encoded, reduction="none").mean(dim=(1, 2))
         consistency = apart @ self.weights
         logits = parts.reward(torch.cat([unrolled[:-1], batch.action], dim=2))
-        reward = self.bins.cross_entropy(logits, batch.reward).mean(dim=1) @ self.weights
+        reward = self.bins.divergence(logits, batch.reward).mean(dim=1) @ self.weights
         shaping, terms = learner.shaping(unrolled, encoded, batch)
         loss = self.consistency_weight * consistency + self.reward_weight * reward + shaping
         return loss, unrolled, {"consistency_loss": consistency, "reward_loss": reward, **terms}

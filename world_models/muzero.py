@@ -19,9 +19,9 @@ from learners.flops import Flops
 from learners.networks import Linear
 from learners.pace import Pace
 from learners.residual import Dynamics, Encoder, head, latent_shape
-from learners.scalars import Scalars
 from learners.sequences import Sequences
 from learners.stored import STEPS, Stored
+from learners.two_hot import ROOT, Bins
 
 
 class MuZero(Stored):
@@ -36,11 +36,13 @@ class MuZero(Stored):
       blocks: Residual blocks; of vectors hidden layers.
       hidden: Units of the hidden layers of heads.
       projection: Size of what the consistency compares.
-      bins, limit: Of the distributions of rewards, see `Scalars`.
+      bins, limit: Of the distributions of rewards, see `Bins`.
       unroll: Decisions that latents are unrolled for in a gradient step.
       capacity: Decisions that the memory holds.
       ratio: Gradient steps per decision, after the first `warmup` decisions, which are random.
-      consistency: Weight of its loss beside the others.
+      outcome_weight: Of what steps pay and whether they end, beside the other losses.
+      consistency: Weight of its loss.
+      shift: Pictures are moved at random by up to so many pixels when they are learned from.
       grid: Points of each dimension of continuous actions, see `ActionCode`.
 
     Raises:
@@ -72,7 +74,9 @@ class MuZero(Stored):
         learning_rate: float,
         weight_decay: float,
         gradient_norm: float,
+        outcome_weight: float,
         consistency: float,
+        shift: int,
         grid: int,
     ):
         self.spec, self.device = spec, torch.device(device)
@@ -81,10 +85,19 @@ class MuZero(Stored):
             if number < 1:
                 raise ValueError(f"world_model.{name} is {number}: give a whole number from 1 on")
         self.stride = repeat or (1 if code.discrete else 2)
+        if shift < 0:
+            raise ValueError(f"world_model.shift is {shift}: give a whole number from 0 on")
+        self.shift = shift
         self.unroll, self.batch, self.capacity = unroll, batch, capacity
         self.pace = Pace(ratio, warmup)
-        self.gradient_norm, self.consistency = gradient_norm, consistency
-        self.rewards = Scalars(bins, limit).to(self.device)
+        self.gradient_norm = gradient_norm
+        for name, weight in {"outcome_weight": outcome_weight, "consistency": consistency}.items():
+            if not weight >= 0:
+                raise ValueError(f"world_model.{name} is {weight}: give a number from 0 on")
+        self.outcome_weight, self.consistency = outcome_weight, consistency
+        self.rewards = Bins(
+            bins, limit, ROOT, self.device, ("world_model.bins", "world_model.limit")
+        )
         shape = latent_shape(spec.observation_space, channels, width)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -182,9 +195,11 @@ class MuZero(Stored):
 
     def _step(self, drawn: Sequences, learner: Any) -> dict[str, torch.Tensor]:
         """One gradient step of the model and of what reads its latents; its losses."""
+        encoder: Any = self.networks["encoder"]
+        encoder.observe(drawn.observation[0])
         latents, encoded = self.unrolled(drawn)
         said = self._losses(latents, encoded, drawn)
-        loss = said["reward_loss"] + said["continuation_loss"]
+        loss = self.outcome_weight * (said["reward_loss"] + said["continuation_loss"])
         loss = loss + self.consistency * said["consistency_loss"]
         if learner.trains:
             shaping, named = learner.shaping(latents, encoded, drawn)
@@ -198,17 +213,19 @@ class MuZero(Stored):
         return {**said, "gradient_norm": norm}
 
     def unrolled(self, drawn: Sequences) -> tuple[torch.Tensor, torch.Tensor]:
-        """Latents [K + 1, N, S] by the actions from the first observation on; encoded [K, N, S].
+        """Latents [K + 1, N, S] by the actions from the first observation on; encoded [T, N, S].
 
         What a step gives back to the latents that it came from is halved. The latents of the later
-        observations, without gradient, are what the former should have been.
+        observations, without gradient, are what the former should have been. Pictures are moved at
+        random, each for itself.
         """
-        seen, encoder = drawn.observation[: self.unroll + 1], self.networks["encoder"]
-        latents = [encoder(seen[0])]
+        seen, encoder = drawn.observation, self.networks["encoder"]
+        latents = [encoder(seen[0], self.shift, self.generator)]
         for action in drawn.action[: self.unroll]:
             latents.append(self.networks["dynamics"](_halved(latents[-1]), action))
         with torch.no_grad():
-            encoded = encoder(seen[1:].flatten(0, 1)).unflatten(0, (self.unroll, -1))
+            # Each step for itself: what becomes of so many pictures stays in the cache.
+            encoded = torch.stack([encoder(x, self.shift, self.generator) for x in seen[1:]])
         return torch.stack(latents), encoded
 
     def _losses(
@@ -217,12 +234,12 @@ class MuZero(Stored):
         """Means over steps and sequences, of decisions that were made."""
         made = drawn.valid[: self.unroll]
         reward, goes_on = self._outcome(latents[1:].flatten(0, 1))
-        paid = self.rewards.loss(reward, drawn.reward[: self.unroll].flatten())
+        paid = self.rewards.divergence(reward, drawn.reward[: self.unroll].flatten())
         aim = 1 - drawn.terminated[: self.unroll].flatten()
         ends = functional.binary_cross_entropy_with_logits(goes_on, aim, reduction="none")
         projector, predictor = self.networks["projector"], self.networks["predictor"]
         with torch.no_grad():
-            target = projector(encoded.flatten(0, 1))
+            target = projector(encoded[: self.unroll].flatten(0, 1))
         predicted = predictor(projector(latents[1:].flatten(0, 1)))
         apart = 1 - functional.cosine_similarity(predicted, target, dim=1)
         losses = {"reward_loss": paid, "continuation_loss": ends, "consistency_loss": apart}

@@ -193,7 +193,7 @@ class Simulator:
         """
         if not isinstance(self.simulation, Simulation):
             raise UserError(
-                "planner.optimizer=ilqg needs derivatives, which only compiled tasks have; this"
-                " one runs through dm_control's Python: choose another planner.optimizer"
+                "planner.optimizer=ilqg needs derivatives, which only tasks of MuJoCo whose reward"
+                " is compiled have: choose another planner.optimizer"
             )
         return self.simulation
