@@ -33,7 +33,8 @@ Two answers, which go into the run's folder diagnose/ as a figure and as JSON:
 
   Prediction. The agent plays new episodes. From places on its way the model predicts, without
   looking again, what the actions that were taken lead to: its error against the horizon, in
-  standard deviations of what was seen, with the model's own uncertainty beside it.
+  standard deviations of what was seen, each number's own (of latents: one for all), with the
+  model's own uncertainty beside it.
 
   Ladder. The same planner, with the same budget, decides in the learned model, in the true physics
   with wrong masses or friction (where a task has such), and in the truth. What the truth scores
@@ -146,9 +147,13 @@ def prediction(
     Of the model's features, roots of mean squares in standard deviations of the real ones; of the
     sum of rewards since the start, the mean absolute error; and where the model tells its
     uncertainty, that in the units of the former.
+
+    Each number of an observation has a unit, and so a deviation, of its own. Those of latents share
+    theirs: where some hardly ever move, the smallest error would be many of their deviations.
     """
     real = np.concatenate([_features(model, p.observation) for p in played])
-    deviation = np.maximum(real.std(axis=0), 1e-6)
+    variance = real.var(axis=0)
+    deviation = np.sqrt(variance.mean() if model.latent else variance).clip(min=1e-6)
     squares, wrong, spread = np.zeros(horizon), np.zeros(horizon), np.zeros(horizon)
     count = 0
     for p in played:

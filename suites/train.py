@@ -136,7 +136,7 @@ class Trainer:
         last = infos.get("final_obs", following)
         self._check(last)
         seen = self._observation, action, reward, terminated, truncated, last, self._start
-        found = plan.policy, plan.value, label, plan.candidates
+        found = plan.policy, label, plan.candidates
         transitions = Transitions(*seen, held, *found)
         with _told():
             for source in self.sources.values():

@@ -22,8 +22,8 @@ class Biased:
 
     stride = 2
 
-    def __init__(self, bias=0.0, bonus=0.0):
-        self.bias, self.bonus = bias, bonus
+    def __init__(self, bias=0.0, bonus=0.0, latent=False):
+        self.bias, self.bonus, self.latent = bias, bonus, latent
 
     def begin(self, observations, task):
         return np.concatenate([observations, np.zeros_like(observations)], axis=-1)
@@ -58,6 +58,20 @@ def test_errors_of_prediction():
     np.testing.assert_allclose(told["uncertainty"], steps * scale)
     np.testing.assert_allclose(told["return_error"], 0.1 * steps)
     assert told["starts"] == 40
+
+
+def test_latents_share_a_deviation():
+    played = [walk()]
+    played[0].observation[:, 1] = 3.0  # hardly ever moves
+    told = prediction(Biased(0.3, latent=True), played, 4, 20)
+    deviation = np.sqrt(played[0].observation.var(axis=0).mean())
+    begun = np.unique(np.linspace(0, 56, 20).astype(int))
+    expected = []
+    for h in range(1, 5):
+        moved = [played[0].action[t : t + h, 1].sum() for t in begun]
+        squares = ((0.3 * h) ** 2 + (0.3 * h + np.array(moved)) ** 2) / 2
+        expected.append(np.sqrt(squares.mean()) / deviation)
+    np.testing.assert_allclose(told["feature_error"], expected)
 
 
 def test_the_truth_at_a_models_pace():

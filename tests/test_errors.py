@@ -166,3 +166,22 @@ def test_nearest_names():
     assert registry.nearest("humanoid_cmu-run")[0] == "humanoid_CMU-run"
     assert "walker-run" in registry.nearest("run-walker")
     assert registry.nearest("zzz") == []
+
+
+def test_a_stored_config_that_lacks_an_option(tmp_path):
+    """A run of another version, opened by a command that knows nothing of its task's words."""
+    words = ("agent=muzero", "task=toy-chain", "budget.env_steps=0", f"runs_dir={tmp_path}")
+    subprocess.run([sys.executable, "-m", "suites.run", *words], check=True, capture_output=True)
+    (path,) = (config.parent for config in tmp_path.glob("**/config.yaml"))
+    config = path / "config.yaml"
+    kept = [line for line in config.read_text().splitlines(True) if "outcome_weight" not in line]
+    config.write_text("".join(kept))
+    done = subprocess.run(
+        [sys.executable, "-m", "suites.look", str(path), "decision=1"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "world_model: its config has no 'outcome_weight': another version made it" in done.stderr
