@@ -15,6 +15,10 @@ class NoOtherPhysicsError(UserError):
     """A task plans in no other physics than its own."""
 
 
+class RefusedError(UserError):
+    """A queue does not take a run."""
+
+
 class InUseError(UserError):
     """Another process makes the same."""
 

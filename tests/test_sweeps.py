@@ -16,7 +16,7 @@ from rich.console import Console
 from sweeping import TOY, folders, gone, holder, start, starts, wait_until
 
 from suites.command import composing, from_command_line, from_words
-from suites.errors import InUseError, UserError
+from suites.errors import InUseError, RefusedError, UserError
 from suites.records import hold
 from suites.sweeps import display
 from suites.sweeps.engine import Job, Sweep
@@ -154,13 +154,19 @@ class Scripted:
         self.outcomes, self.most = outcomes, most
         self.at_work, self.started, self.stopped = 0, [], 0
         self.runs: dict[str, Path] = {}
+        self.orders: list[Order] = []
+        self.takes = most  # what is more is refused
 
     def slots(self, threads: int) -> int:
         return self.most // threads
 
     def start(self, order: Order):
-        seed = int(order.command[-1].removeprefix("seed="))
+        (word,) = (word for word in order.command if word in self.runs)
+        seed = int(word.removeprefix("seed="))
         self.started.append(seed)
+        self.orders.append(order)
+        if self.at_work >= self.takes:
+            raise RefusedError("no more")
         self.at_work += 1
         assert self.at_work <= self.most
         launcher = self
@@ -170,7 +176,7 @@ class Scripted:
                 outcome = launcher.outcomes[seed].pop(0)
                 launcher.at_work -= outcome is not None
                 if outcome and outcome.code == 0:
-                    leave_summary(launcher.runs[order.command[-1]])
+                    leave_summary(launcher.runs[word])
                 return outcome
 
             def stop(self):
@@ -180,7 +186,7 @@ class Scripted:
 
 
 def leave_summary(path: Path, seconds: float = 4.0) -> None:
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
     ledger = dict.fromkeys(("wall_seconds", "evaluation_wall_seconds"), seconds / 2)
     ledger |= dict.fromkeys(("cpu_seconds", "evaluation_cpu_seconds"), 1.0)
     (path / "summary.json").write_text(json.dumps({"score": 1.0, "ledger": ledger}))
@@ -250,11 +256,41 @@ def test_a_run_to_be_made_anew_is_not_taken_for_done(tmp_path, monkeypatch):
     sweep, launcher = scripted(tmp_path, {0: [Outcome(InUseError.code, "in use"), GOOD]})
     sweep.jobs[0].force = True
     leave_summary(sweep.jobs[0].path)  # an old one, while another process makes it
-    launcher.runs["seed=0"] = tmp_path / "unused"
     begin = time.monotonic()
     sweep.run()
     assert time.monotonic() - begin > 0.5
     assert launcher.started == [0, 0]
+
+
+def test_a_run_begun_anew_goes_on_where_it_was_cut_off(tmp_path):
+    sweep, launcher = scripted(tmp_path, {0: [BAD, BAD, GOOD]}, retries=2)
+    (job,) = sweep.jobs
+    job.force = True
+    leave_summary(job.path)
+
+    def clear(_: Sweep, job: Job) -> None:
+        if job.state == "running" and job.attempts == 2:  # the first time it did not get so far
+            (job.path / "summary.json").unlink()
+
+    sweep.on_event = clear
+    sweep.run()
+    assert job.state == "done"
+    assert ["force=false" in order.command for order in launcher.orders] == [False, False, True]
+    assert all(order.again == ("force=false",) for order in launcher.orders)
+
+
+def test_what_a_queue_refuses_is_offered_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("suites.sweeps.engine._PATIENCE", 0.01)
+    outcomes = {k: [None, None, GOOD] for k in range(3)}
+    sweep, launcher = scripted(tmp_path, outcomes, retries=0)
+    launcher.takes = 1
+    sweep.run()
+    assert [(job.state, job.attempts) for job in sweep.jobs] == [("done", 1)] * 3
+    assert len(launcher.started) > 3
+    sweep, launcher = scripted(tmp_path / "none", {0: [GOOD]})
+    launcher.takes = 0
+    with pytest.raises(RefusedError, match="no more"):
+        sweep.run()
 
 
 def test_a_sweep_has_one_process(tmp_path):

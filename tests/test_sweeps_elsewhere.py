@@ -72,9 +72,10 @@ def test_a_queue(tmp_path):
     assert [starts(path) for path in folders(tmp_path)] == [2, 1, 1]
 
 
-def test_a_queue_that_takes_the_machine_back(tmp_path):
+@pytest.mark.parametrize("more", [(), ("force=true",)])
+def test_a_queue_that_takes_the_machine_back(tmp_path, more):
     pytest.importorskip("submitit", reason="needs the extra `slurm`")
-    words = ("launcher=slurm", "launcher.cluster=local", "sweep.retries=0")
+    words = ("launcher=slurm", "launcher.cluster=local", "sweep.retries=0", *more)
     process = start(tmp_path, *TOY, "seed=0", *words)
     child = holder(tmp_path, 0)
     os.kill(parent(child), signal.SIGUSR2)

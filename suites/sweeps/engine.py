@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from suites.errors import InUseError
+from suites.errors import InUseError, RefusedError
 from suites.records import hold, write_atomic, writing
 from suites.sweeps.launchers import Handle, Launcher
 from suites.sweeps.work import Order, Outcome
 
 _POLL = 0.1  # seconds
-_PATIENCE = 5.0  # seconds until a run that another process makes is tried again, at first
+_PATIENCE = 5.0  # seconds until what another process makes, or a queue refused, is tried again
 _DOUBLINGS = 4  # of that, since each try may be a job of its own in a queue
 _GRACE = 15.0  # seconds that runs have to end after ctrl-c
 _STATE_SECONDS = 1.0  # at least so long between two writes of the state
@@ -131,6 +131,7 @@ class Sweep:
     on_time: Callable[["Sweep"], None]
     known: dict[Path, list[float]] = field(default_factory=dict)  # seconds of like runs
     began: float = field(default_factory=time.monotonic)
+    _full_until: float = 0.0  # the launcher refused a run, on the monotonic clock
     _written: float = 0.0
     _dirty: bool = True
 
@@ -140,6 +141,7 @@ class Sweep:
         Raises:
           InUseError: where another process runs this sweep.
           UserError: where the state can't be written; runs at work are ended.
+          RefusedError: where the launcher takes no run though none is at work.
           KeyboardInterrupt: after the runs at work were ended.
         """
         with hold(self.folder, "makes the same sweep", "runs_dir"):
@@ -191,6 +193,8 @@ class Sweep:
 
     def _start(self, waiting: list[Job], handles: dict[Job, Handle]) -> None:
         now, room = time.monotonic(), self.room()
+        if now < self._full_until:
+            return
 
         def ready(job: Job) -> bool:
             seen = job.met and not job.force and job.summary()
@@ -204,16 +208,32 @@ class Sweep:
                 self._tell(job, "done")
                 continue
             job.attempts, job.began, job.first, job.share = job.attempts + 1, now, None, None
-            order = Order(
-                (sys.executable, "-m", "suites.run", *self.flags, *job.words),
-                os.getcwd(),
-                str(self.log(job).resolve()),
-                self.timeout,
-                job.threads,
-            )
-            with writing(self.folder):
-                handles[job] = self.launcher.start(order)
+            try:
+                with writing(self.folder):
+                    handles[job] = self.launcher.start(self._order(job))
+            except RefusedError as error:
+                if not handles:
+                    raise
+                job.attempts -= 1
+                waiting.append(job)
+                self._full_until = now + _PATIENCE
+                self._tell(job, "waiting", str(error))
+                return
             self._tell(job, "running")
+
+    def _order(self, job: Job) -> Order:
+        command = (sys.executable, "-m", "suites.run", *self.flags, *job.words)
+        # What this sweep began anew goes on, while there is an old summary it was not begun.
+        again = ("force=false",) if job.force else ()
+        begun = job.attempts > 1 and not job.summary()
+        return Order(
+            command + again if begun else command,
+            os.getcwd(),
+            str(self.log(job).resolve()),
+            self.timeout,
+            job.threads,
+            again,
+        )
 
     def _turn(self, job: Job) -> tuple[int, float]:
         """Low seeds first, so that all methods soon have one; and long runs, so that none is late

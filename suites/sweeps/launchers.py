@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Protocol
 
-from suites.errors import UserError
+from suites.errors import RefusedError, UserError
 from suites.ledger import allowed_threads
 from suites.sweeps.work import Order, Outcome, Process, Requeued, perform
 
@@ -134,7 +134,7 @@ class Slurm:
     """A Slurm queue.
 
     Raises:
-      UserError: without submitit, without Slurm or its accounting, and for too few minutes.
+      UserError: without submitit, without Slurm or its accounting, and for bad settings.
     """
 
     def __init__(
@@ -187,13 +187,13 @@ class Slurm:
         """Queue it.
 
         Raises:
-          UserError: where Slurm refuses it.
+          RefusedError: where Slurm does not take it.
         """
         self._executor.update_parameters(cpus_per_task=order.threads)
         try:
             return _SlurmHandle(self._executor.submit(Requeued(), order))
         except self._failed as error:
-            raise UserError(f"launcher=slurm: {_last_line(error)}") from error
+            raise RefusedError(f"launcher=slurm: {_last_line(error)}") from error
 
 
 def _check(name: str, value: Any, least: float, why: str = "", kind: Any = int | float) -> None:

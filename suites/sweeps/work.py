@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Order:
       log: What it says goes to the end of this file.
       seconds: That it may take; None: any.
       threads: That it will use.
+      again: Words that follow the command where it goes on, after it was cut off.
     """
 
     command: tuple[str, ...]
@@ -38,6 +39,7 @@ class Order:
     log: str
     seconds: float | None
     threads: int
+    again: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,8 @@ def perform(order: Order) -> Outcome:
 class Requeued:
     """`perform`, for a queue that takes the machine back before a run is done.
 
-    Then the same order goes into the queue again, and the run goes on from its checkpoint: what it
-    had at work ends with this process. The protocol is submitit's.
+    Then the order goes into the queue again, and the run goes on from its checkpoint: what it had
+    at work ends with this process. The protocol is submitit's.
     """
 
     def __call__(self, order: Order) -> Outcome:
@@ -147,7 +149,7 @@ class Requeued:
         """What is to be queued."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self, order)
+        return DelayedSubmission(self, replace(order, command=order.command + order.again))
 
 
 def perform_all(orders: Sequence[Order], workers: int) -> Iterator[tuple[int, Outcome]]:
