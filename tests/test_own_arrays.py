@@ -74,6 +74,38 @@ def test_what_was_observed_stays_what_it_was():
     np.testing.assert_array_equal(before, begun)
 
 
+def test_writing_into_an_observation_moves_nothing():
+    def advance(states, actions):
+        return states + 1, states[:, 0], np.zeros(len(states), bool)
+
+    rules = Rules(lambda random: (random.random(),), advance, lambda states: states)
+    task = ArrayTask(spec("count"), rules, 2)
+    seen, _ = task.reset(seed=0)
+    begun = seen.copy()
+    seen[:] = 99
+    for step in range(1, 4):
+        seen, *_ = task.step(np.zeros(2, int))
+        np.testing.assert_allclose(seen, begun + step)
+        seen[:] = 99
+    snapshot = task.snapshot()
+    task.restore(snapshot)[:] = 99
+    np.testing.assert_allclose(task.restore(snapshot), begun + 3)
+
+
+def test_whole_numbers_that_advance_gives():
+    def advance(states, actions):
+        return np.zeros(states.shape, int), np.zeros(len(states)), np.ones(len(states), bool)
+
+    rules = Rules(lambda random: (0.5 + random.random() / 4,), advance, lambda states: states)
+    task = ArrayTask(spec("half"), rules, 3)
+    task.reset(seed=0)
+    for _ in range(2):  # each an episode, and the next one begins with what `begin` says
+        seen, _, terminated, _, infos = task.step(np.zeros(3, int))
+        assert terminated.all()
+        assert (infos["final_obs"] == 0).all()
+        assert (seen >= 0.5).all()
+
+
 def test_nothing_follows_an_end():
     def advance(states, actions):
         following = states + actions[:, None]

@@ -19,8 +19,8 @@ class Rules:
     Attributes:
       begin: With a random stream, the first state [S] of an episode.
       advance: States [N, S] and actions [N] or [N, A] to the next states, rewards [N] and whether
-        that ends the episode [N]: the whole of the dynamics. Planners ask of ended states, too, and
-        make nothing of the answer.
+        that ends the episode [N]: the whole of the dynamics, without chance. Planners ask of ended
+        states, too, and make nothing of the answer.
       observe: States [N, S] to observations [N, *O].
     """
 
@@ -99,39 +99,40 @@ class ArrayTask(Task):
         if seed is not None or not self._randoms:
             self._randoms = begin_streams(seed, self.num_envs)
         self._restart(np.arange(self.num_envs))
-        return self.rules.observe(self.simulation.states), {}
+        return self._observe(), {}
+
+    def _observe(self) -> np.ndarray:
+        # Of a copy: what was observed, and who writes into that, may not share the states.
+        return self.rules.observe(self.simulation.read())
 
     def _restart(self, which: np.ndarray) -> None:
-        states = self.simulation.states.copy()  # those before may be what was observed
         for i in which:
-            states[i] = self.rules.begin(self._randoms[i])
-        self.simulation.states = states
+            self.simulation.states[i] = self.rules.begin(self._randoms[i])
         self._steps[which] = 0
 
     def step(
         self, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
         """One step of each environment with `actions` [B] or [B, A]."""
-        # A copy, so that nothing that was observed changes, whatever `advance` does with it.
-        states, rewards, ended = self.rules.advance(self.simulation.states.copy(), actions)
-        self.simulation.states, terminated = states, np.asarray(ended, bool)
+        states, rewards, ended = self.rules.advance(self.simulation.read(), actions)
+        self.simulation.states, terminated = np.array(states, float), np.asarray(ended, bool)
         self._steps += 1
         truncated = (self._steps >= self.facts.horizon) & ~terminated
-        observations = self.rules.observe(states)
+        observations = self._observe()
         infos: dict[str, Any] = {}
         ended = terminated | truncated
         if ended.any():
             infos = {"final_obs": observations, "_final_obs": ended.copy()}
             self._restart(np.flatnonzero(ended))
-            observations = self.rules.observe(self.simulation.states)
+            observations = self._observe()
         return observations, rewards, terminated, truncated, infos
 
     def snapshot(self) -> Snapshot:
         """All that decides how the environments go on."""
-        return Snapshot(self.simulation.states.copy(), self._steps.copy(), states_of(self._randoms))
+        return Snapshot(self.simulation.read(), self._steps.copy(), states_of(self._randoms))
 
     def restore(self, snapshot: Snapshot) -> np.ndarray:
         """Go back to a snapshot; the observations [B, *O] there."""
         self.simulation.states, self._steps = snapshot.states.copy(), snapshot.steps.copy()
         self._randoms = streams_at(snapshot.randoms)
-        return self.rules.observe(self.simulation.states)
+        return self._observe()
