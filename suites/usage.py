@@ -277,6 +277,7 @@ def explain_build(error: BaseException, part: str) -> str:
     if unknown := re.search(r"unexpected keyword argument '(\w+)'", said):
         return f"{part}.{unknown[1]}: there is no such option; `+` adds keys that nothing may read"
     if missing := re.search(r"missing \d+ required .*arguments?: (.+)", said):
-        return f"{part}: its config has no {missing[1]}: another version made it, so make it again"
+        told = "add it; a stored run was made by another version, so make it again"
+        return f"{part}: its config has no {missing[1]}: {told}"
     name = type(error).__name__
     return f"{part}: {name}: {explain(error)} (PLAN_OR_LEARN_DEBUG=1 shows where)"

@@ -184,4 +184,5 @@ def test_a_stored_config_that_lacks_an_option(tmp_path):
     )
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "world_model: its config has no 'outcome_weight': another version made it" in done.stderr
+    told = "add it; a stored run was made by another version, so make it again"
+    assert f"world_model: its config has no 'outcome_weight': {told}" in done.stderr
