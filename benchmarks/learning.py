@@ -3,7 +3,7 @@
 Studies: `sac` and `simba` on control tasks, 100,000 control steps, beside published numbers; `ppo`
 on control tasks, a million steps; `pong`, PPO on an Atari game; `der`, data-efficient Rainbow on
 Atari with 100,000 decisions. With learned world models: `tdmpc2` with 30,000 control steps, `pets`
-with 5,000, `mbpo` with 20,000, `muzero` on an Atari game with 100,000 decisions. On the true
+with 5,000, `mbpo` with 20,000, `muzero` on an Atari game with 70,000 decisions. On the true
 simulator: `truth`, a planner, alone, with a learned value, and the policy that it teaches, with
 5,000 to 20,000. One configuration of each for all tasks of a kind.
 
@@ -30,7 +30,7 @@ SIX = (
     "ball_in_cup-catch",
 )
 TWO = ("cheetah-run", "walker-walk")
-GAME = "budget.env_steps=100000", "evaluation.every=10000", "evaluation.episodes=5"
+GAME = "budget.env_steps=70000", "evaluation.every=10000", "evaluation.episodes=5"
 TDMPC2_TASKS = ("cartpole-swingup", "cheetah-run", "finger-spin")
 
 
