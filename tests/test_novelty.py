@@ -47,8 +47,9 @@ def test_screens_have_the_atoms_of_their_definition(kind):
         codes = novelty.encode(number, drawn)
         table = np.zeros(novelty.atom_count(number, codes.shape[1]), np.uint16)
         known: dict[tuple, int] = {}
+        found = {i: atoms_of(kind, drawn[i], drawn[i - 1]) for i in (1, 2)}
         for i, depth in [(1, 3), (2, 3), (1, 2), (2, 4), (2, 3), (2, 2), (2, 2)]:
-            atoms = atoms_of(kind, drawn[i], drawn[i - 1])
+            atoms = found[i]
             best = [np.sign(known.get(atom, np.inf) - depth) for atom in atoms]
             expected = {1: NOVEL, 0: TIED, -1: STALE}[int(max(best))]
             args = (number, codes[i], codes[i - 1], depth, table)
