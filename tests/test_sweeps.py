@@ -283,8 +283,11 @@ def test_what_a_queue_refuses_is_offered_again(tmp_path, monkeypatch):
     monkeypatch.setattr("suites.sweeps.engine._PATIENCE", 0.01)
     outcomes = {k: [None, None, GOOD] for k in range(3)}
     sweep, launcher = scripted(tmp_path, outcomes, retries=0)
-    launcher.takes = 1
+    launcher.takes, told = 1, []
+    sweep.on_event = lambda _, job: told.append((job.seed, job.reason))
     sweep.run()
+    refused = [seed for seed, reason in told if reason == "no more"]
+    assert refused == sorted(set(refused)) == [1, 2]
     assert [(job.state, job.attempts) for job in sweep.jobs] == [("done", 1)] * 3
     assert len(launcher.started) > 3
     sweep, launcher = scripted(tmp_path / "none", {0: [GOOD]})

@@ -217,7 +217,8 @@ class Sweep:
                 job.attempts -= 1
                 waiting.append(job)
                 self._full_until = now + _PATIENCE
-                self._tell(job, "waiting", str(error))
+                if job.reason != str(error):  # told once
+                    self._tell(job, "waiting", str(error))
                 return
             self._tell(job, "running")
 
