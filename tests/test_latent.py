@@ -60,6 +60,22 @@ def test_a_normed_perceptron_is_its_layers(simplicial, half):
     assert net(x).dtype == torch.float32
 
 
+def test_plans_are_worth_the_same_in_bfloat16():
+    size = {"size": 64, "encoder_width": 64, "width": 64}
+    model, _ = make(**size, pretraining=200)
+    model.update(fill(model, 200), NoLearner(SPEC))
+    half, _ = make(**size, half=True)
+    half.networks.load_state_dict(model.networks.state_dict())
+    box = SPEC.action_space
+    plans = np.random.default_rng(0).uniform(box.low, box.high, (1, 512, 3, 2))
+    returns = [
+        each.rollout(each.begin(np.array([[0.0, 1.0]]), None), plans)[0].sum(axis=2)[0]
+        for each in (model, half)
+    ]
+    assert 0 < np.abs(returns[0] - returns[1]).max() < 0.2 * returns[0].std()
+    assert np.corrcoef(*returns)[0, 1] > 0.999
+
+
 def test_dropout_rests_units_of_the_first_layer_alone():
     net = NormedMLP(4, 400, 8, dropout=0.25)
     seen: list[torch.Tensor] = []
