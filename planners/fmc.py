@@ -29,6 +29,7 @@ Where this departs from the authors' implementation (github.com/FragileTheory/Fr
 - balance, walkers and steps are adapted from decision to decision, and here they stay.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,10 @@ from planners.clock import Clock, check_seconds
 from planners.interface import Plan, Prior, State, StepModel
 from planners.lives import lives_lost
 from planners.noise import Noise
+from planners.ranges import check_ranges
+
+# What the options may be.
+RANGES = {"walkers": (2, math.inf), "balance": (0.0, math.inf)}
 
 
 class Walkers(NamedTuple):
@@ -76,10 +81,7 @@ class FMC:
         balance: float = 1.0,
     ):
         check_seconds(seconds)
-        if walkers < 2:
-            raise ValueError(f"planner.walkers is {walkers}: give a whole number of at least 2")
-        if balance < 0:
-            raise ValueError(f"planner.balance is {balance}: give a number of at least 0")
+        check_ranges(RANGES, {"walkers": walkers, "balance": balance})
         steps = budget // spec.budget_per_step
         if steps < walkers:
             raise ValueError(
@@ -106,7 +108,7 @@ class FMC:
         for tick in range(self.ticks):
             action = self._actions(noise)
             goes = np.flatnonzero(alive.all(axis=1))  # all walkers of an environment, or none
-            if not goes.size or clock.over:
+            if not goes.size or (tick and clock.over):
                 break
             path[goes, :, tick] = action[goes] + self.start
             before = state[goes].reshape(len(goes) * walkers, -1)

@@ -11,6 +11,10 @@ State = Any  # opaque to a planner: only the world model that made it reads it
 Carry = Any  # a planner's warm start, passed from decision to decision
 
 
+class PlanningError(ValueError):
+    """A planner can't decide with what its model tells; the message says what to choose."""
+
+
 class WorldModel(Protocol):
     """Predicts. `world_models.simulator.Simulator` is the truth; learned models look the same."""
 

@@ -39,6 +39,7 @@ Where this departs from that implementation (github.com/bonetblai/rollout-iw): t
 - there is a novelty table for every score (see `LEVELS`).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -50,6 +51,7 @@ from planners.clock import Clock, check_seconds
 from planners.interface import Plan, Prior, State, StepModel
 from planners.lives import lives_lost
 from planners.noise import Noise
+from planners.ranges import check_flags, check_ranges
 
 ABSENT, PENDING = -1, -2  # a successor that is not simulated; one that is being simulated
 COUNT, RANDOM = range(2)  # in `numbers`
@@ -57,6 +59,9 @@ COUNT, RANDOM = range(2)  # in `numbers`
 # those of 2^14 and more share one, and those between 0 and 1 have that of no score.
 LEVELS = 16
 DEATH = -10.0  # reward of losing a life, times `risk`
+
+# What the options may be.
+RANGES = {"risk": (1.0, math.inf), "leaves": (1, math.inf)}
 
 
 class Tree(NamedTuple):
@@ -142,19 +147,18 @@ class IW:
             raise ValueError(
                 f"planner.budget is {budget}: one simulated step takes {spec.budget_per_step}"
             )
-        if features not in novelty.KINDS:
+        if not isinstance(features, str) or features not in novelty.KINDS:
             raise ValueError(
                 f"planner.features is '{features}': choose one of {', '.join(novelty.KINDS)}"
             )
         if ties not in ("random", "deepest"):
             raise ValueError(f"planner.ties is '{ties}': choose random or deepest")
-        if not 0 < discount <= 1:
+        number = isinstance(discount, int | float) and not isinstance(discount, bool)
+        if not (number and 0 < discount <= 1):
             raise ValueError(f"planner.discount is {discount}: give a number above 0, up to 1")
-        if risk < 1:
-            raise ValueError(f"planner.risk is {risk}: give a number of at least 1")
+        check_ranges(RANGES, {"risk": risk, "leaves": leaves})
+        check_flags({"subscores": subscores, "caching": caching})
         check_seconds(seconds)
-        if leaves < 1:
-            raise ValueError(f"planner.leaves is {leaves}: give a whole number of at least 1")
         self.actions, self.start = int(spec.action_space.n), int(spec.action_space.start)
         self.kind, self.discount, self.risk = novelty.KINDS[features], discount, risk
         self.levels = LEVELS if subscores else 1

@@ -48,7 +48,9 @@ class Evaluator:
     merge: bool
 
     def __post_init__(self) -> None:
-        self._size = 1 if hasattr(self.space, "n") else self.space.shape[0]
+        discrete = hasattr(self.space, "n")
+        self._start = int(self.space.start) if discrete else 0
+        self._size = 1 if discrete else self.space.shape[0]
         self._blocks = -(-self.depth // self.repeat)  # actions of a rollout, each held
         self._proposed = proposal_numbers(self._size, self.width) if self.levels else 0
         self._numbers = self._blocks * self._size + self._proposed
@@ -78,8 +80,8 @@ class Evaluator:
         """Next states [M, S], discounted rewards [M] and continuation [M] of leaves [M]."""
         rows, parents, actions = leaves["tree"], leaves["parent"], leaves["action"]
         states = tree.states[rows, parents]
-        if tree.actions.shape[1]:
-            actions = tree.actions[rows, parents, actions]
+        continuous = tree.actions.shape[1] > 0
+        actions = tree.actions[rows, parents, actions] if continuous else actions + self._start
         if self.repeat == 1:
             return self.model.step(states, actions)
         plans = np.repeat(actions[:, None, None], self.repeat, axis=2)
@@ -168,7 +170,7 @@ class Evaluator:
         """
         drawn = drawn[:, : self._blocks * self._size].reshape(len(drawn), self._blocks, -1)
         if hasattr(self.space, "n"):
-            actions = (self.space.n * drawn[..., 0]).astype(np.int64)
+            actions = self._start + (self.space.n * drawn[..., 0]).astype(np.int64)
         else:
             low, high = box(self.space)
             actions = low + (high - low) * drawn

@@ -15,6 +15,7 @@ from planners.clock import Clock, check_seconds
 from planners.interface import Plan, Prior, State, StepModel
 from planners.leaves import NOBODY, Evaluator
 from planners.noise import Noise
+from planners.ranges import check_flags, check_ranges
 from planners.selection import (
     LEAF,
     PUCT,
@@ -35,7 +36,9 @@ from planners.tree import ABSENT, Tree, allocate, matching_child, reroot
 # Atari game) and continuous, and for how long a continuous action is held.
 DISCRETE_DEPTH, CONTINUOUS_DEPTH, HELD = 5.0, 0.4, 0.05
 SAMPLES, WIDENING, EXPONENT = 16, 2.0, 0.5  # of continuous actions
-FEWEST = 2  # simulations per action that shorten the default rollouts of a small budget
+# Simulations per action, the root's own evaluation among them, for which the default rollouts of a
+# small budget are shortened.
+FEWEST = 2
 
 # What the options may be.
 RANGES = {
@@ -143,7 +146,7 @@ class MCTS:
             )
         given = {"samples": samples, "widening": widening, "exponent": exponent}
         checked = {"leaves": leaves, "discount": discount, "repeat": repeat, "depth": depth}
-        check_ranges({**given, **options, **checked, "outcomes": outcomes})
+        check_ranges(RANGES, {**given, **options, **checked, "outcomes": outcomes})
         check_seconds(seconds)
         for key, value in {**given, "proposal": proposal}.items():
             if self.discrete and value is not None:
@@ -155,9 +158,7 @@ class MCTS:
             raise ValueError(f"planner.normalise is '{normalise}': choose one of tree, node")
         if proposal not in (None, "levels", "prior"):
             raise ValueError(f"planner.proposal is '{proposal}': choose one of levels, prior")
-        for key, value in {"reuse": reuse, "transpositions": transpositions}.items():
-            if not isinstance(value, bool):
-                raise ValueError(f"planner.{key} is {value!r}: give true or false")
+        check_flags({"reuse": reuse, "transpositions": transpositions})
         if transpositions and (outcomes > 1 or not self.discrete):
             raise ValueError(
                 "planner.transpositions needs discrete actions and planner.outcomes=1: nodes share"
@@ -167,6 +168,7 @@ class MCTS:
         self.space, self.discount, self.reuse = space, discount, reuse
         self.transpositions, self.leaves, self.outcomes = transpositions, leaves, outcomes
         self.size = None if self.discrete else int(space.shape[0])
+        self.start = int(space.start) if self.discrete else 0
         self.proposal = proposal
         self.width = int(space.n) if self.discrete else samples or SAMPLES
         self.levels = self.width if self.discrete else min(self.width, 3 ** space.shape[0])
@@ -288,7 +290,7 @@ class MCTS:
             edges = np.maximum(edges, 0)
         else:
             edges, policy = most_visited(tree), visit_policy(tree)
-        action = edges if self.discrete else tree.actions[trees, 0, edges]
+        action = edges + self.start if self.discrete else tree.actions[trees, 0, edges]
         plan = Plan(
             action,
             np.repeat(action[:, None], self.repeat, axis=1),
@@ -303,17 +305,3 @@ class MCTS:
 def nothing(width: int) -> tuple[np.ndarray, ...]:
     """What a first round has found."""
     return np.empty(0), np.empty(0), np.empty(0), np.empty((0, width)), NOBODY
-
-
-def check_ranges(options: dict[str, Any]) -> None:
-    """Refuse what is out of range; None is a default.
-
-    Raises:
-      ValueError: says which.
-    """
-    for key, value in options.items():
-        least, most = RANGES[key]
-        kind, name = (int, "whole number") if isinstance(least, int) else (int | float, "number")
-        right = isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most
-        if value is not None and not right:
-            raise ValueError(f"planner.{key} is {value!r}: give a {name} from {least} to {most}")

@@ -19,6 +19,8 @@ The atoms of a state are not stored: its code is, from which they are enumerated
 import numpy as np
 from numba import njit
 
+from planners.interface import PlanningError
+
 ROWS, COLUMNS, COLOURS = 14, 16, 128
 HEIGHT, WIDTH = 15, 10  # pixels of a tile
 TILES = ROWS * COLUMNS
@@ -40,19 +42,19 @@ def encode(kind: int, features: np.ndarray) -> np.ndarray:
     Of a game with more than 210 rows of pixels, the lower ones are left out.
 
     Raises:
-      ValueError: where the features are none that have such atoms.
+      PlanningError: where the features are none that have such atoms.
     """
     flat = features.reshape(len(features), -1)
     code = flat.astype(np.uint8)
     if not (code == flat).all():
-        raise ValueError(
+        raise PlanningError(
             "planner.search=iw needs features that are whole numbers from 0 to 255: choose a task"
             " that has such, as Atari's RAM or screen"
         )
     if kind == RAM:
         return code
     if flat.shape[1] < PIXELS:
-        raise ValueError(
+        raise PlanningError(
             f"planner.features of screens need {PIXELS} pixels per state, and the task gives"
             f" {flat.shape[1]} features: choose planner.features=ram"
         )

@@ -34,7 +34,7 @@ def make_planner(spec: Any, search: str, budget: int, **options: Any) -> Planner
       ValueError: for an unknown search, an option that it does not have, or actions that it can't
         choose.
     """
-    if search not in OPTIONS:
+    if not isinstance(search, str) or search not in OPTIONS:
         raise ValueError(f"planner.search is '{search}': choose one of {', '.join(OPTIONS)}")
     given = {key: value for key, value in options.items() if value is not None}
     for key in given:

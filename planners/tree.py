@@ -230,12 +230,17 @@ def strike(nodes: Any, edges: Any, index: int, action: int) -> None:
 
 
 def matching_child(tree: Tree, actions: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """The root's child [B], by the given actions [B], in these states [B, S]; -1: there is none."""
+    """The root's child [B], by the given actions [B], in these states [B, S]; -1: there is none.
+
+    A state where an episode ends, which no search has looked at, is no child even where the next
+    episode begins in it.
+    """
     found = np.full(len(actions), ABSENT)
     for b in np.flatnonzero(tree.summaries["size"]):
         index = int(tree.edges["child"][b, 0, actions[b]])
         while index >= 0 and found[b] < 0:
-            if np.array_equal(tree.states[b, index], states[b]):
+            goes_on = tree.nodes["continuation"][b, index] != 0
+            if goes_on and np.array_equal(tree.states[b, index], states[b]):
                 found[b] = index
             index = int(tree.nodes["sibling"][b, index])
     return found

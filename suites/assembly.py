@@ -26,6 +26,9 @@ def settle(config: Any, learns: bool, plans: bool = False, modelled: bool = Fals
       learns: Whether anything in it learns.
       plans: Whether it has a planner.
       modelled: Whether it has a learned model, which is what the planner searches in.
+
+    Raises:
+      UserError: for a search that can't be made in a learned model.
     """
 
     def default(group: str, name: str, value: int | str) -> None:
@@ -33,6 +36,12 @@ def settle(config: Any, learns: bool, plans: bool = False, modelled: bool = Fals
         if OmegaConf.is_dict(node) and name in node and node[name] is None:
             node[name] = value
 
+    search = OmegaConf.select(config, "planner.search")
+    if modelled and search in ("iw", "fmc"):
+        raise UserError(
+            f"planner.search={search} looks at bytes and lives, of which no learned world model"
+            " tells: leave out world_model=, or choose planner.search=uct, puct or gumbel"
+        )
     if "repeat" in config.get("world_model", {}):  # such a model steps from decision to decision
         default("planner", "repeat", 1)
     default("budget", "env_steps", 100_000 if learns else 0)

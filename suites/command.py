@@ -1,6 +1,7 @@
 """From words of the command line to the configuration of a run, and to where the run lies."""
 
 import copy
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -164,7 +165,7 @@ def check(config: Any) -> None:
       UserError: says which.
     """
     try:
-        OmegaConf.to_container(config, resolve=True)
+        refuse_nan(OmegaConf.to_container(config, resolve=True))
     except InterpolationKeyError as error:
         source = str(error).splitlines()[0].split("'")[1]
         raise UserError(
@@ -186,6 +187,31 @@ def check(config: Any) -> None:
         value = OmegaConf.select(config, key)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"{key} is {value!r}: give a whole number of at least {least}")
+
+
+def refuse_nan(value: Any, key: str = "") -> None:
+    """Refuse what is no number wherever it stands in a configuration.
+
+    Raises:
+      UserError: says where.
+    """
+    if isinstance(value, dict):
+        for name, part in value.items():
+            refuse_nan(part, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for part in value:
+            refuse_nan(part, key)
+    elif isinstance(value, float) and math.isnan(value):
+        raise UserError(f"{key} is {value}: give a number")
+
+
+def storable(value: Any) -> Any:
+    """A configuration for JSON, which has no infinite numbers: they become text."""
+    if isinstance(value, dict):
+        return {name: storable(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [storable(part) for part in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
 
 
 def name_agent(choices: Any, config: Any) -> str:

@@ -10,10 +10,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
+from planners.interface import PlanningError
 from suites import audit, usage
 from suites.assembly import evaluation_points
 from suites.checkpoints import drop_trainings, load
-from suites.command import NULL, Composed, from_command_line
+from suites.command import NULL, Composed, from_command_line, storable
 from suites.doctor import check_versions
 from suites.environment import complain, debugging, drawing_environment
 from suites.errors import UserError
@@ -41,7 +42,7 @@ def main() -> None:
         for composed in from_command_line():
             # Before a task is made: what is compiled while its modules are imported counts.
             execute(composed, Meter())
-    except (UserError, HydraException) as error:
+    except (UserError, HydraException, PlanningError) as error:
         if debugging():
             raise
         complain(f"error: {usage.explain(error)}")
@@ -73,7 +74,7 @@ def execute(composed: Composed, meter: Meter) -> None:
                 "task": composed.task,
                 "agent": composed.agent,
                 "seed": config.seed,
-                "config": OmegaConf.to_container(config, resolve=True),
+                "config": storable(OmegaConf.to_container(config, resolve=True)),
             },
             threads,
             concurrent_runs(),

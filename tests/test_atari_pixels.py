@@ -90,6 +90,22 @@ def test_the_first_frame_of_an_episode(game):
         assert all(np.array_equal(frame, console.getScreenGrayscale()) for frame in emulator.frames)
 
 
+@pytest.mark.parametrize("game", ["pong", "seaquest"])
+def test_the_first_screen_in_a_state(game):
+    """Also after others, in which the console was elsewhere."""
+    task = make(game, sticky=0.0, screen=True)
+    emulator = task.simulation.emulators[0]
+    task.reset(seed=0)
+    for noops in (0, 3, 0):
+        play(task, plans_for(task, 30, 1))
+        emulator.restart(0, noops)
+        console = start_console(task.settings)
+        for _ in range(noops):
+            console.act(0)
+        seen = task.simulation.observe(emulator.read()[None], "screen")[0]
+        assert np.array_equal(seen.reshape(console.getScreen().shape), console.getScreen())
+
+
 def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (np.maximum(a, b) - np.minimum(a, b)).ravel()
 

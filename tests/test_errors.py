@@ -1,6 +1,7 @@
 """Bad input and failing machines: one clear line, exit code 2, no traceback."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -76,6 +77,37 @@ def test_an_optimizer_that_makes_no_sense_with_discrete_actions(command, optimiz
     line = complaint(command, "task=toy-chain", f"planner.optimizer={optimizer}")
     assert f"planner mpc with optimizer {optimizer} needs continuous actions" in line
     assert "task toy-chain has Discrete(2): choose planner.optimizer=icem or cem" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("planner=mpc", "planner.beta=nan"), "planner.beta is nan: give a number"),
+        (("agent=pets", "planner=mcts", "planner.search=fmc"), "no learned world model tells"),
+        (("planner=mcts", "planner.search=[iw]"), "planner.search is '['iw']': choose one of uct"),
+    ],
+)
+def test_numbers_that_are_none_and_searches_that_do_not_fit(command, words, said):
+    assert said in complaint(command, "task=toy-chain", *words)
+
+
+def test_features_that_a_search_can_not_read(command, tmp_path, monkeypatch):
+    from planners.interface import PlanningError
+    from planners.iw import IW
+
+    def plan(*_):
+        raise PlanningError("planner.search=iw needs features that are whole numbers")
+
+    monkeypatch.setattr(IW, "plan", plan)
+    words = ("task=toy-chain", "planner=mcts", "planner.search=iw", f"runs_dir={tmp_path}")
+    assert "needs features that are whole numbers" in complaint(command, *words)
+
+
+def test_a_config_may_have_infinite_numbers(command, tmp_path):
+    words = ("learner=ppo", "task=pendulum", "learner.value_clip=inf", "evaluation.episodes=1")
+    assert command(*words, "budget.env_steps=32", f"runs_dir={tmp_path}")[0] == 0
+    (manifest,) = tmp_path.glob("**/manifest.json")
+    assert json.loads(manifest.read_text())["config"]["learner"]["value_clip"] == "inf"
 
 
 @pytest.mark.parametrize("other", ["planner=none", "agent=random"])

@@ -314,3 +314,22 @@ def test_bad_options_are_refused_in_one_line(options, message):
     with pytest.raises(ValueError, match=message) as error:
         FMC(make_spec(), **({"budget": 100} | options))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"walkers": 32.5}, r"planner\.walkers is 32\.5: give a whole number of at least 2"),
+        ({"walkers": True}, r"planner\.walkers is True: give a whole number of at least 2"),
+        ({"balance": math.inf}, r"planner\.balance is inf: give a number of at least 0"),
+        ({"balance": math.nan}, r"planner\.balance is nan: give a number of at least 0"),
+        ({"balance": "x"}, r"planner\.balance is 'x': give a number of at least 0"),
+    ],
+)
+def test_options_of_another_type_are_refused_in_one_line(options, message):
+    test_bad_options_are_refused_in_one_line(options, message)
+
+
+def test_one_tick_is_made_however_little_time_there_is():
+    plan = decide(FMC(make_spec(2), 100, seconds=1e-9, walkers=10), corridor(20), [10])
+    assert plan.statistics["majority"] >= 0.5  # of two actions; nobody has one before a tick

@@ -486,6 +486,17 @@ def test_every_option_matters(key):
         ({"discount": 0}, r"planner\.discount is 0: give a number above 0, up to 1"),
         ({"risk": 0.5}, r"planner\.risk is 0\.5: give a number of at least 1"),
         ({"leaves": 0}, r"planner\.leaves is 0: give a whole number of at least 1"),
+        ({"leaves": 2.5}, r"planner\.leaves is 2\.5: give a whole number of at least 1"),
+        ({"leaves": True}, r"planner\.leaves is True: give a whole number of at least 1"),
+        ({"risk": "much"}, r"planner\.risk is 'much': give a number of at least 1"),
+        ({"risk": np.nan}, r"planner\.risk is nan: give a number of at least 1"),
+        ({"discount": "x"}, r"planner\.discount is x: give a number above 0, up to 1"),
+        (
+            {"features": ["ram"]},
+            r"planner\.features is '\['ram'\]': choose one of ram, basic, bpros",
+        ),
+        ({"caching": "no"}, r"planner\.caching is 'no': give true or false"),
+        ({"subscores": "no"}, r"planner\.subscores is 'no': give true or false"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(options, message):

@@ -61,7 +61,7 @@ def test_a_normed_perceptron_is_its_layers(simplicial, half):
 
 
 def test_plans_are_worth_the_same_in_bfloat16():
-    size = {"size": 64, "encoder_width": 64, "width": 64}
+    size: dict[str, Any] = {"size": 64, "encoder_width": 64, "width": 64}
     model, _ = make(**size, pretraining=200)
     model.update(fill(model, 200), NoLearner(SPEC))
     half, _ = make(**size, half=True)

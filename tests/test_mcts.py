@@ -484,3 +484,34 @@ def test_from_the_command_line(search, command, tmp_path):
     code, out, error = command("task=cheetah", *words, "planner.samples=no")
     assert code == 2
     assert "planner.samples" in error
+
+
+@pytest.mark.parametrize("transpositions", [False, True])
+@pytest.mark.parametrize("depth", [0, 5])
+@pytest.mark.parametrize("search", SEARCHES)
+def test_actions_begin_where_the_space_does(search, depth, transpositions):
+    """What it asks of the model and what it executes are the task's; the rest is as without."""
+    model, options = layered(3), {"depth": depth, "transpositions": transpositions}
+    shifted = layered(3)
+    step = shifted.step
+    shifted.step = lambda state, action: step(state, action - 3)
+    spec = make_spec(3)
+    spec.action_space = gymnasium.spaces.Discrete(3, start=3)
+    for decision in range(5):
+        plan, carry = decide(make(search, 200, **options), model, decision=decision)
+        planner = make(search, 200, spec=spec, **options)
+        moved, other = decide(planner, shifted, decision=decision)
+        assert (moved.action == plan.action + 3).all()
+        assert (moved.actions == plan.actions + 3).all()
+        assert (moved.value, moved.policy.tolist()) == (plan.value, plan.policy.tolist())
+        assert (other.edges == carry.edges).all()
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_the_end_of_an_episode_is_no_root(search):
+    """Though the next episode begins in that very state: no search has looked at it."""
+    model = endless(0)
+    model.successors[0], model.continuation[0] = 0, 0.0
+    _, carry = decide(make(search, 100, 4, depth=0), model)
+    plan, _ = decide(make(search, 100, 4, depth=0), model, carry=carry)
+    assert plan.statistics["reused"] == 0.0

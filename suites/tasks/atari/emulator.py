@@ -157,6 +157,7 @@ class Emulator:
         pixels = self.screen_shape[0] * self.screen_shape[1] if settings.screen else 0
         self.state_size = RAM.stop + self._capacity + history + pixels
         self._first, self._first_frame = self.read(), self.console.getScreenGrayscale()
+        self._first_body = self._body
         self.frames: np.ndarray | None = None
         self.restart(0, 0)
 
@@ -168,7 +169,9 @@ class Emulator:
         if self.console.game_over(False):
             self._start()
             noops = 0
-        if self.frames is not None:  # a restored console draws only with its next frame
+        if not noops:  # a restored console draws only with its next frame
+            self._body = self._first_body
+        if self.frames is not None:
             self.frames[:] = self.console.getScreenGrayscale() if noops else self._first_frame
         self._key, self._last, self.alive = key, _NOOP, True
 
