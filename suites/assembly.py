@@ -36,6 +36,7 @@ def settle(config: Any, learns: bool, plans: bool = False, modelled: bool = Fals
         if OmegaConf.is_dict(node) and name in node and node[name] is None:
             node[name] = value
 
+    # Here, before `planner.repeat` gets a default, since these searches have no such option.
     search = OmegaConf.select(config, "planner.search")
     if modelled and search in ("iw", "fmc"):
         raise UserError(
