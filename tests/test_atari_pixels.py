@@ -74,34 +74,35 @@ def test_the_last_two_frames_of_a_decision(frame_skip):
     assert frame_skip < 15 or len(set(ended)) > 2
 
 
-@pytest.mark.parametrize("game", ["pong", "breakout", "freeway"])
-def test_the_first_frame_of_an_episode(game):
-    """Also after others, in which the console was elsewhere."""
-    task = make(game, sticky=0.0, observation="pixels")
-    emulator = task.simulation.emulators[0]
+def restarts(task):
+    """Begin episodes; each time a console of its own that is there too.
+
+    Also after others, in which the task's console was elsewhere.
+    """
     task.reset(seed=0)
     for noops in (0, 3, 0):
         play(task, plans_for(task, 30, 1))
-        emulator.restart(0, noops)
+        task.simulation.emulators[0].restart(0, noops)
         console = start_console(task.settings)
         for _ in range(noops):
             console.act(0)
+        yield console
+
+
+@pytest.mark.parametrize("game", ["pong", "breakout", "freeway"])
+def test_the_first_frame_of_an_episode(game):
+    task = make(game, sticky=0.0, observation="pixels")
+    emulator = task.simulation.emulators[0]
+    for console in restarts(task):
         assert emulator.frames is not None
         assert all(np.array_equal(frame, console.getScreenGrayscale()) for frame in emulator.frames)
 
 
 @pytest.mark.parametrize("game", ["pong", "seaquest"])
 def test_the_first_screen_in_a_state(game):
-    """Also after others, in which the console was elsewhere."""
     task = make(game, sticky=0.0, screen=True)
     emulator = task.simulation.emulators[0]
-    task.reset(seed=0)
-    for noops in (0, 3, 0):
-        play(task, plans_for(task, 30, 1))
-        emulator.restart(0, noops)
-        console = start_console(task.settings)
-        for _ in range(noops):
-            console.act(0)
+    for console in restarts(task):
         seen = task.simulation.observe(emulator.read()[None], "screen")[0]
         assert np.array_equal(seen.reshape(console.getScreen().shape), console.getScreen())
 
