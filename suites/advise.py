@@ -17,10 +17,11 @@ from suites.errors import UserError
 from suites.options import Key, command, read_options, split
 from suites.points import Point, points
 from suites.published import Published
-from suites.results import Results, check_comparable, load
+from suites.results import Results, check_comparable, distinct, load
 from suites.statistics import ENOUGH, difference, estimate, improvement
 from suites.tables import number, told
 from suites.tasks import registry
+from suites.tasks.atari_names import GAMES
 
 HELP = """\
 Plan, learn a model, or learn a policy? What the recorded runs say for a task and a budget.
@@ -41,6 +42,7 @@ Keys
   simulator: yes     # no: there is no simulator to plan in
   reward: yes        # no: how the reward comes about is not known; a simulator would know it
   ram: yes           # no: an emulator's memory can't be read
+  only: null         # runs with these settings alone, as in only=task.sticky=0.25
   mix: null          # what may differ between runs, as in suites.compare"""
 YES = ("yes", "no")
 KEYS = {
@@ -52,6 +54,7 @@ KEYS = {
     "simulator": Key(str, "yes", choices=YES),
     "reward": Key(str, "yes", choices=YES),
     "ram": Key(str, "yes", choices=YES),
+    "only": compare.KEYS["only"],
     "mix": compare.KEYS["mix"],
 }
 NEEDS = {
@@ -96,7 +99,7 @@ def answer(words: list[str]) -> str:
         raise UserError("no task is given: say task=cheetah")
     everything = evidence([Path(folder) for folder in folders])
     task = full_name(options["task"], everything)
-    results = of_task(everything, task, options["mix"] or ())
+    results = of_task(everything, task, options["only"] or (), options["mix"] or ())
     if results is None:
         return _unknown(task, folders)
     return told_of(task, advise(points(results), task, options), results, options)
@@ -119,15 +122,22 @@ def full_name(task: str, results: Results | None) -> str:
     return str(registry.config(task)["name"])
 
 
-def of_task(results: Results | None, task: str, mix: Iterable[str]) -> Results | None:
-    """The runs of a task that are done; None where there are none."""
+def of_task(
+    results: Results | None, task: str, only: tuple[str, ...], mix: Iterable[str]
+) -> Results | None:
+    """The runs of a task that are done, of those with some settings; None where there are none.
+
+    Raises:
+      UserError: where they were not scored alike, and where none has these settings.
+    """
     if results is None:
         return None
     found = results.keep([run.task == task and run.status == "done" for run in results.runs])
     if not found.runs:
         return None
+    found = compare.choose(found, (), only).named()
     check_comparable(found, mix)
-    return found
+    return distinct(found)
 
 
 def _has_runs(folder: Path) -> bool:
@@ -141,12 +151,12 @@ def advise(found: list[Point], task: str, options: dict[str, Any]) -> Advice:
         families.setdefault(point.family, []).append(point)
     reached, beyond = [], {}
     for family, of in families.items():
-        reasons = [reason for point in of if (reason := against(point, options))]
+        reasons = {reason: p for p in of if (reason := against(p, options))}
         fitting = [point for point in of if against(point, options) is None]
         if fitting:
-            reached.append(max(fitting, key=lambda p: (p.env_steps, _spent(p, 1))))
-        else:
-            beyond[family] = reasons[0]
+            reached.append(max(fitting, key=lambda p: (p.env_steps, p.budget, _spent(p, 1))))
+        else:  # the one that is nearest to the budget says what is missing
+            beyond[family] = min(reasons, key=lambda reason: _spent(reasons[reason], 1))
     reached.sort(key=lambda point: -estimate([point.scores]).value)
     samples = options["samples"]
     others = [
@@ -260,9 +270,10 @@ def _budget(options: dict[str, Any]) -> str:
 
 def _unknown(task: str, folders: list[str]) -> str:
     where = ", ".join(folders or [f"{name}/" for name in FOLDERS])
+    sweep = "comparison_atari" if task in GAMES else "comparison"
     lines = [
         f"{task}: nothing is known of it: no finished run in {where}.",
-        "To find out:  python -m suites.run -m +sweep=comparison task=" + task,
+        f"To find out:  python -m suites.run -m +sweep={sweep} task={task}",
     ]
     others = [p for p in published.select([task], ["all"]) if p.kind != "reference"]
     others.sort(key=lambda p: -p.score)

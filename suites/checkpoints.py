@@ -110,14 +110,24 @@ def save_training(
         return
     unfinished = path.with_name(f".{path.name}")
     with writing(path):
-        shutil.rmtree(unfinished, ignore_errors=True)
+        _drop_unfinished(run)
         unfinished.mkdir(parents=True)
-        torch.save({**state, "has_memory": memory is not None}, unfinished / "state.pt")
-        for name, array in (memory or {}).items():
-            np.save(unfinished / f"memory-{name}.npy", array)
-        for file in unfinished.iterdir():
-            _sync(file)
-        os.replace(unfinished, path)
+        try:
+            with open(unfinished / "state.pt", "wb") as file:
+                try:
+                    torch.save({**state, "has_memory": memory is not None}, file)
+                except RuntimeError as error:  # torch's, which hides why it could not write
+                    if isinstance(error.__context__, OSError):
+                        raise error.__context__ from None
+                    raise
+            for name, array in (memory or {}).items():
+                np.save(unfinished / f"memory-{name}.npy", array)
+            for file in unfinished.iterdir():
+                _sync(file)
+            os.replace(unfinished, path)
+        except BaseException:
+            _drop_unfinished(run)  # a full disk would stay full
+            raise
         _sync(path.parent)
         for old in trainings(run)[:-1]:
             shutil.rmtree(old)
@@ -156,8 +166,15 @@ def save_agent(run: Path, agent: dict[str, Any]) -> None:
 
 def drop_trainings(run: Path) -> None:
     """Forget what only the continuation of a training needs."""
+    _drop_unfinished(run)
     for path in trainings(run):
         shutil.rmtree(path)
+
+
+def _drop_unfinished(run: Path) -> None:
+    """Forget checkpoints that a kill or a full disk left half written."""
+    for path in (run / "checkpoint").glob(".training-*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def load_state(path: Path) -> dict[str, Any]:

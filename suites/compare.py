@@ -11,7 +11,7 @@ from suites.errors import UserError
 from suites.options import Key, command, read_options, split
 from suites.points import AXES, Point, points
 from suites.records import write_atomic
-from suites.results import Results, check_comparable, load
+from suites.results import Results, RunInfo, check_comparable, distinct, load
 from suites.tables import Table
 
 FIGURES = ("pdf", "svg", "png")
@@ -85,30 +85,7 @@ def gather(paths: list[Path], options: dict[str, Any]) -> Results:
     """
     if not paths:
         raise UserError("give a folder of run directories, such as runs")
-    results = load(paths)
-    wanted = [True] * len(results.runs)
-    if options["tasks"]:
-        _known("task", options["tasks"], {run.task for run in results.runs})
-        wanted = [run.task in options["tasks"] for run in results.runs]
-    for choice in options["only"] or ():
-        key, equals, value = choice.partition("=")
-        if not equals or not any(key in run.settings for run in results.runs):
-            raise UserError(f"only is '{choice}': write a setting, as in only=task.sticky=0.25")
-        wanted = [
-            there and _alike(run.settings.get(key), value)
-            for there, run in zip(wanted, results.runs, strict=True)
-        ]
-    if not any(wanted):
-        raise UserError("no run is left of what tasks= and only= choose")
-    results = results.keep(wanted)
-    if options["methods"]:
-        names = tuple(options["methods"])
-        chosen = [method.startswith(names) for method in results.methods]
-        for name in names:
-            if not any(method.startswith(name) for method in results.methods):
-                _known("method", (name,), set(results.methods))
-        results = results.keep(chosen)
-    check_comparable(results, options["mix"] or ())
+    results = choose(load(paths), options["tasks"] or (), options["only"] or ())
     if not options["unfinished"]:
         ended = [run.status == "done" for run in results.runs]
         away = [run for run, there in zip(results.runs, ended, strict=True) if not there]
@@ -119,9 +96,43 @@ def gather(paths: list[Path], options: dict[str, Any]) -> Results:
         for run in [*away, *results.unfinished]:
             complain(f"left out {run.path}: {run.status}{f', {run.reason}' if run.reason else ''}")
         results = replace(results.keep(ended), unfinished=[*away, *results.unfinished])
+    results = results.named()
+    if options["methods"]:
+        names = tuple(options["methods"])
+        for name in names:
+            if not any(method.startswith(name) for method in results.methods):
+                _known("method", (name,), set(results.methods))
+        results = results.keep([method.startswith(names) for method in results.methods])
+    check_comparable(results, options["mix"] or ())
+    results = distinct(results)
     if len(machines := {run.machine for run in results.runs}) > 1:
         complain(f"seconds are of different machines: {', '.join(sorted(machines))}")
     return results
+
+
+def choose(results: Results, tasks: tuple[str, ...], only: tuple[str, ...]) -> Results:
+    """The runs of some tasks (none: of all) that have these settings.
+
+    Raises:
+      UserError: for a task or a setting that no run has, and where no run is left.
+    """
+    if tasks:
+        _known("task", tasks, {run.task for run in results.runs})
+    settings = []
+    for choice in only:
+        key, equals, value = choice.partition("=")
+        if not equals or not any(key in run.settings for run in results.runs):
+            raise UserError(f"only is '{choice}': write a setting, as in only=task.sticky=0.25")
+        settings.append((key, value))
+
+    def chosen(run: RunInfo) -> bool:
+        alike = all(_alike(run.settings.get(key), value) for key, value in settings)
+        return alike and (not tasks or run.task in tasks)
+
+    kept = results.keep([chosen(run) for run in results.runs])
+    if not kept.runs:
+        raise UserError("no run is left of what tasks= and only= choose")
+    return replace(kept, unfinished=[run for run in results.unfinished if chosen(run)])
 
 
 def _known(what: str, given: tuple[str, ...], there: set[str]) -> None:

@@ -161,9 +161,10 @@ def samples_table(curves: dict[tuple[str, str], list[Curve]], threshold: float) 
     notes = [
         "mean height: area under the curve of normalised scores, divided by its length",
         f"steps to {threshold:g}: median of Kaplan and Meier, runs that never reach it are censored"
-        f" at their budget; {'; '.join(sorted(said))}",
+        f" at their budget, and beyond says that half of them are; {'; '.join(sorted(said))}",
     ]
-    return Table("samples", "Sample efficiency, in real control steps", columns, rows, notes)
+    title = "Sample efficiency, in real control steps"
+    return Table("samples", title, columns, rows, notes, infinite="beyond")
 
 
 def overall_table(points: list[Point], baseline: str | None) -> Table | None:
@@ -177,14 +178,17 @@ def overall_table(points: list[Point], baseline: str | None) -> Table | None:
     against = baseline if baseline in strata else order[0]
     statistics = {"IQM": iqm, "mean": mean, "median": median, "optimality gap": optimality_gap}
     rows: list[tuple[Cell, ...]] = []
-    said = ""
+    said: set[str] = set()
     for method in order:
         told = [estimate(strata[method], of) for of in statistics.values()]
-        said = told[0].method
+        said.add(told[0].method)
         better = None if method == against else improvement(strata[against], strata[method])
         rows.append((method, marks(found[method][0]), told[0].n, *told, better))
     columns = ("method", "", "n", *statistics, f"P({against} is better)")
-    notes = [f"[low, high]: {said}", "normalised scores: random (Control: none) 0, human or 1000 1"]
+    notes = [
+        f"[low, high]: {'; '.join(sorted(said))}",
+        "normalised scores: random (Control: none) 0, human or 1000 1",
+    ]
     return Table("overall", f"All {tasks} tasks together", columns, rows, [*notes, MARKED])
 
 

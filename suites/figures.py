@@ -183,6 +183,8 @@ def learning(
             if band.low is not None and band.high is not None:
                 panel.fill_between(at, band.low, band.high, color=colour, alpha=0.18, linewidth=0)
         for point in (p for p in final(points) if p.task == task and p.env_steps == 0):
+            if not np.isfinite(point.normalised).all():
+                continue  # a run of before the task had scores that normalise its own
             colour, dash = styles[point.family]
             panel.axhline(
                 float(estimate([point.normalised]).value), color=colour, linestyle=dash, linewidth=1

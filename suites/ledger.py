@@ -42,7 +42,7 @@ class Costs:
       flops: Floating-point operations of networks.
       cpu_seconds: User and system time of the process tree.
       wall_seconds: Time on the clock.
-      gpu_seconds: Time during which the run kept a GPU busy.
+      gpu_seconds: Time on the clock during which the run held a GPU.
       peak_bytes: Highest resident memory of the process until then, children apart.
       joules: Energy of the whole machine's processors meanwhile, of other processes too; None where
         it can't be read, and `joules_reason` says why.
@@ -108,10 +108,14 @@ class Meter:
     """Reads the costs that the machine can tell; the first lap began with the process.
 
     Compilation is seen from the first meter on.
+
+    Attributes:
+      gpu: Whether a GPU is held.
     """
 
     def __init__(self) -> None:
         _compiler()
+        self.gpu = False
         self._energy = Energy()
         self._last = (0.0, process_start(), 0.0)
 
@@ -132,6 +136,7 @@ class Meter:
         return Costs(
             cpu_seconds=cpu,
             wall_seconds=wall,
+            gpu_seconds=wall if self.gpu else 0.0,
             compile_seconds=compiling,
             peak_bytes=peak_bytes(),
             joules=joules,
@@ -197,10 +202,16 @@ class Energy:
         self._polled = time.monotonic()
         self._packages: dict[Path, tuple[int, int]] = {}  # counter: (last value, range), in uJ
         self.reason: str | None = None
-        packages = [path for path in root.glob("*rapl:*") if path.name.count(":") == 1]
-        if not packages:
-            self.reason = f"no energy counters under {root}"
         try:
+            # Below a package are its parts; beside it can be `psys`, the platform with all of them.
+            packages = [
+                zone
+                for zone in root.glob("*rapl:*")
+                if zone.name.count(":") == 1
+                and (zone / "name").read_text().strip().startswith("package")
+            ]
+            if not packages:
+                self.reason = f"no energy counters of processors under {root}"
             for package in packages:
                 counter = package / "energy_uj"
                 wrap = int((package / "max_energy_range_uj").read_text())
@@ -232,7 +243,10 @@ class Energy:
 
 
 def concurrent_runs() -> int | None:
-    """How many processes on this machine are a `suites.run`, this one included; None if unknown."""
+    """How many runs are at work on this machine, this one included; None if unknown.
+
+    These are the processes of `suites.run`, but for those of sweeps, which wait for their own.
+    """
     try:
         processes = [entry for entry in os.listdir("/proc") if entry.isdigit()]
     except OSError:
@@ -245,9 +259,11 @@ def concurrent_runs() -> int | None:
             continue
         # `python -m suites.run` names the module; only a Python process counts, not its shell.
         python = os.path.basename(words[0]).startswith(b"python")
-        count += python and any(
-            word == b"suites.run" or word.endswith(b"suites/run.py") for word in words
+        named = (
+            i for i, w in enumerate(words) if w == b"suites.run" or w.endswith(b"suites/run.py")
         )
+        if python and (i := next(named, None)) is not None:
+            count += not {b"-m", b"--multirun"} & set(words[i + 1 :])
     return max(count, 1)
 
 

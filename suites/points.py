@@ -65,7 +65,8 @@ class Point:
     Attributes:
       method: Its name. `family`: the same without what says how much was spent.
       task: Its name.
-      env_steps: Of training until then, 0 for who does not train.
+      env_steps: Of training until then, as planned; 0 for who does not train.
+      budget: Simulated steps per decision of its planner; 0 without such a limit.
       final: Whether it is the last evaluation of its runs.
       seeds: [n] of the runs.
       scores, normalised: [n].
@@ -78,6 +79,7 @@ class Point:
     family: str
     task: str
     env_steps: int
+    budget: float
     final: bool
     seeds: NDArray[np.int64]
     scores: Array
@@ -95,7 +97,7 @@ class Group:
     Attributes:
       method, family, task, privileges: As of its points.
       runs: [n] indices of `Results.runs`.
-      steps: [G] of training at which all runs have been evaluated.
+      steps: [G] of training at which all runs were to be evaluated, and have been.
       rows: [G, n] of `Results.rows`.
     """
 
@@ -114,7 +116,7 @@ def groups(results: Results) -> list[Group]:
     A learner's rows are at those steps of training that all its runs on a task have been
     evaluated at, so that each point has all seeds.
     """
-    at_all = results.rows["env_steps"]
+    at_all = results.rows["planned"]
     members: dict[tuple[str, str], list[int]] = {}
     for i, (run, method) in enumerate(zip(results.runs, results.methods, strict=True)):
         members.setdefault((run.task, method), []).append(i)
@@ -159,6 +161,7 @@ def points(results: Results) -> list[Point]:
     training = {name: costs[name] - x for name, x in acting.items()}
     found = []
     for group in groups(results):
+        first = results.runs[group.runs[0]]
         seeds = np.array([results.runs[i].seed for i in group.runs])
         for steps, here in zip(group.steps, group.rows, strict=True):
             found.append(
@@ -167,6 +170,7 @@ def points(results: Results) -> list[Point]:
                     family=group.family,
                     task=group.task,
                     env_steps=int(steps),
+                    budget=float(first.settings.get("planner.budget") or 0),
                     final=bool(steps == group.steps[-1]),
                     seeds=seeds,
                     scores=rows["score"][here],

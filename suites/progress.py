@@ -130,7 +130,10 @@ def closing_table(summary: dict[str, Any], episodes: list[Episode], path: Path) 
     """What a person wants to know of a finished run."""
     costs = summary["ledger"]
     plans = 1e3 * np.array([seconds for e in episodes for seconds in e.plan_seconds])
-    median, p95 = np.quantile(plans, (0.5, 0.95))
+    timed = []
+    if plans.size:  # a copy of a run may lack its episodes
+        median, p95 = np.quantile(plans, (0.5, 0.95))
+        timed = [("plan time", f"median {median:.1f} ms, 95% under {p95:.1f} ms")]
     returns = np.array(summary["returns"])
     spread = f" (from {returns.min():.1f} to {returns.max():.1f})" if len(returns) > 1 else ""
     cpu, extra = costs["evaluation_cpu_seconds"], costs["cpu_seconds"]
@@ -147,7 +150,7 @@ def closing_table(summary: dict[str, Any], episodes: list[Episode], path: Path) 
         ("score", f"{summary['score']:.1f}, mean of {len(returns)}{spread}"),
         *trained,
         ("sim steps per decision", f"{costs['evaluation_sim_steps'] / decisions:.0f}"),
-        ("plan time", f"median {median:.1f} ms, 95% under {p95:.1f} ms"),
+        *timed,
         ("CPU", f"{cpu:.1f} s, and {extra:.1f} s of {extra_name}"),
         ("clock", f"{wall:.1f} s, and {extra_wall:.1f} s of {extra_name}"),
         ("compiling", f"{compiling:.1f} s of these"),

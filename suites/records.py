@@ -37,6 +37,7 @@ FORMAT = 2
 NOT_IN_HASH = (
     *("seed", "threads", "runs_dir", "experiment", "label", "video", "force", "checkpoint"),
 )
+INTERRUPTED = "interrupted"  # the reason of a run that its user stopped: it can go on
 _PROGRESS_SECONDS = 5.0
 _CODE = ("conf", "learners", "planners", "suites", "world_models")
 _PACKAGES = (
@@ -186,7 +187,7 @@ class Run:
         try:
             yield
         except BaseException as error:
-            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+            reason = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
             with suppress(UserError):  # the disk that failed can't take the status either
                 self.status("failed", reason or type(error).__name__)
             raise
@@ -257,8 +258,8 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"can't write {error.filename or path}: {error.strerror}; what was recorded so far"
-            " stays, and the same command continues once there is room and permission"
+            f"can't write {error.filename or path}: {error.strerror or error}; what was recorded"
+            " so far stays, and the same command continues once there is room and permission"
         ) from error
 
 

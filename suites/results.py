@@ -7,10 +7,11 @@ hide a thousand good ones.
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ import yaml
 from numpy.typing import NDArray
 
 from suites.errors import UserError
-from suites.records import FORMAT, NOT_IN_HASH, parse_rows
+from suites.records import FORMAT, INTERRUPTED, NOT_IN_HASH, parse_rows
 from suites.tasks.atari_names import SCORES
 
 # Folders in a run directory that hold no other run.
-_INSIDE = ("checkpoint", "video", "look", "diagnose", "sweeps", ".git")
+_INSIDE = ("checkpoint", "video", "look", "diagnose")
 # Settings that don't tell one method from another.
 _NO_METHOD = {*NOT_IN_HASH, "evaluation", "task.name", "task._target_"}
 # Settings of a task that belong to how an agent acts and sees, not to how it is scored.
@@ -61,6 +62,11 @@ class RunInfo:
     settings: dict[str, Any]
     versions: dict[str, str]
     machine: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended with an error; an interrupted run can go on."""
+        return self.status == "failed" and self.reason != INTERRUPTED
 
     @property
     def plans(self) -> bool:
@@ -111,59 +117,64 @@ class Results:
     Attributes:
       runs: N of them, all with at least one row.
       rows: Columns [R], sorted by run and then by training: `score`, `normalised`, `episodes` of
-        the evaluation, the ledger's columns of training, and `evaluation_...` of one episode.
+        the evaluation, the ledger's columns of training, and `evaluation_...` of one episode, NaN
+        where it is not known. `planned`: the control steps of training that the evaluation was
+        planned at, which a run may exceed by a part of a decision, another part for each seed.
       first: [N + 1]; the rows of run i are first[i] to first[i + 1].
       unfinished: Runs that are left out: without a single evaluation, or not done.
+      methods: The name of each run's method [N]: on a task, runs of one differ in nothing but seed.
     """
 
     runs: list[RunInfo]
     rows: dict[str, NDArray[np.float64]]
     first: NDArray[np.int64]
     unfinished: list[RunInfo]
+    methods: list[str]
 
     @property
     def last(self) -> NDArray[np.int64]:
         """The last row [N] of each run."""
         return self.first[1:] - 1
 
-    @cached_property
-    def methods(self) -> list[str]:
-        """The name of each run's method [N]: runs of one differ in nothing but task and seed."""
-        return name_methods(self.runs)
-
     def of(self, run: int) -> slice:
         """Its rows."""
         return slice(int(self.first[run]), int(self.first[run + 1]))
 
     def curve(self, run: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Control steps [E] and normalised scores [E] of its evaluations.
+        """Planned control steps [E] and normalised scores [E] of its evaluations.
 
         Where a step was told twice, the last one counts.
         """
         rows = self.of(run)
-        steps = self.rows["env_steps"][rows]
+        steps = self.rows["planned"][rows]
         last = np.append(np.diff(steps) > 0, True)
         return steps[last], self.rows["normalised"][rows][last]
 
     def keep(self, wanted: Sequence[bool] | NDArray[np.bool_]) -> "Results":
-        """Those runs alone."""
+        """Those runs alone, under their names."""
         kept = np.asarray(wanted, dtype=bool)
         lengths = np.diff(self.first)
         rows = np.repeat(kept, lengths)
-        first = np.concatenate([[0], np.cumsum(lengths[kept])])
-        runs = [run for run, there in zip(self.runs, kept, strict=True) if there]
-        return Results(
-            runs, {name: x[rows] for name, x in self.rows.items()}, first, self.unfinished
+        return replace(
+            self,
+            runs=list(compress(self.runs, kept)),
+            rows={name: x[rows] for name, x in self.rows.items()},
+            first=np.concatenate([[0], np.cumsum(lengths[kept])]),
+            methods=list(compress(self.methods, kept)),
         )
+
+    def named(self) -> "Results":
+        """The methods named anew, by what tells them from those that are there."""
+        return replace(self, methods=name_methods(self.runs))
 
 
 def load(paths: Iterable[Path]) -> Results:
-    """All runs below these folders; of two copies of a run the longer one.
+    """All runs below these folders; of two copies of a run one that is done, and the longer one.
 
     Raises:
       UserError: where there are none, or DuckDB is not installed.
     """
-    runs: dict[tuple[str, str, str, int], tuple[RunInfo, int]] = {}
+    runs: dict[tuple[str, str, str, int], tuple[RunInfo, tuple[bool, int]]] = {}
     for path in paths:
         found = _find(path)
         if not found:
@@ -172,9 +183,9 @@ def load(paths: Iterable[Path]) -> Results:
             run = _info(folder)
             if run is None:
                 continue
-            key = run.task, run.agent, run.digest, run.seed
-            if key not in runs or runs[key][1] < size:
-                runs[key] = run, size
+            key, worth = (run.task, run.agent, run.digest, run.seed), (run.status == "done", size)
+            if key not in runs or runs[key][1] < worth:
+                runs[key] = run, worth
     ordered = [runs[key][0] for key in sorted(runs)]
     started = [run for run in ordered if (run.path / "evaluations.jsonl").exists()]
     rows, lengths = _rows(started)
@@ -185,7 +196,7 @@ def load(paths: Iterable[Path]) -> Results:
     if not kept:
         raise UserError("none of these runs has been evaluated yet")
     first = np.concatenate([[0], np.cumsum(lengths[there])]).astype(np.int64)
-    return Results(kept, _per_episode(rows, first), first, unfinished)
+    return Results(kept, _per_episode(rows, first), first, unfinished, name_methods(kept))
 
 
 def _find(root: Path) -> list[tuple[Path, int]]:
@@ -194,7 +205,8 @@ def _find(root: Path) -> list[tuple[Path, int]]:
         raise UserError(f"{root} is no folder: give one with run directories, such as runs")
     found = []
     for folder, inside, files in os.walk(root):
-        inside[:] = sorted(name for name in inside if name not in _INSIDE)
+        away = _INSIDE if "manifest.json" in files else (".git",)
+        inside[:] = sorted(name for name in inside if name not in away)
         if "manifest.json" in files:
             rows = Path(folder, "evaluations.jsonl")
             found.append((Path(folder), rows.stat().st_size if rows.exists() else -1))
@@ -222,7 +234,7 @@ def _info(path: Path) -> RunInfo | None:
             agent=str(manifest["agent"]),
             seed=int(manifest["seed"]),
             digest=str(manifest["config_hash"]),
-            label=manifest["config"].get("label"),
+            label=None if (label := manifest["config"].get("label")) is None else str(label),
             status=str(told.get("status", "running")),
             reason=told.get("reason"),
             settings=_settings(manifest["config"]),
@@ -269,20 +281,24 @@ def _rows(runs: list[RunInfo]) -> tuple[dict[str, NDArray[np.float64]], NDArray[
     numbers = ["score", *COUNTED, *(f"evaluation_{name}" for name in COUNTED)]
     columns = dict.fromkeys(numbers, "DOUBLE") | {
         "returns": "DOUBLE[]",
+        "lengths": "DOUBLE[]",
         "reference": "STRUCT(random DOUBLE, best DOUBLE, human DOUBLE)",
     }
     files = [str(run.path / "evaluations.jsonl") for run in runs]
+    # A path is a path: nothing in it is a pattern, and no `key=value` in it a column.
+    patterns = [re.sub(r"([*?[])", r"[\1]", file) for file in files]
     query = f"""
         select filename, {", ".join(numbers)}, len(returns) as episodes,
+               list_sum(lengths) as played,
                reference.random as worst, coalesce(reference.human, reference.best) as best
         from read_json(?, format = 'newline_delimited', columns = ?, filename = true,
-                       ignore_errors = true)
+                       ignore_errors = true, hive_partitioning = false)
     """
     if not files:
         return {}, np.zeros(0, dtype=np.int64)
     database = duckdb.connect(config={"memory_limit": "300MB", "threads": 2})
     try:
-        found = database.execute(query, [files, columns]).fetchnumpy()
+        found = database.execute(query, [patterns, columns]).fetchnumpy()
     except duckdb.Error as error:
         said = str(error).splitlines()[0]
         raise UserError(f"can't read the evaluations of these runs: {said}") from error
@@ -301,7 +317,18 @@ def _rows(runs: list[RunInfo]) -> tuple[dict[str, NDArray[np.float64]], NDArray[
     owner, table = owner[order], {name: x[order] for name, x in table.items()}
     worst, best = _references(runs, owner, table.pop("worst"), table.pop("best"))
     table["normalised"] = (table["score"] - worst) / (best - worst)
-    return table, np.bincount(owner, minlength=len(runs))
+    counts = np.bincount(owner, minlength=len(runs))
+    each = np.split(table["env_steps"], np.cumsum(counts)[:-1])
+    table["planned"] = np.concatenate([_planned(*pair) for pair in zip(runs, each, strict=True)])
+    return table, counts
+
+
+def _planned(run: RunInfo, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The control steps of training [E] at which a run was to be evaluated, given those it took."""
+    total, every = (run.settings.get(key) for key in ("budget.env_steps", "evaluation.every"))
+    if not total or not every:
+        return steps
+    return np.where(steps >= total, total, steps // every * every)
 
 
 def _complain(path: Path) -> None:
@@ -331,14 +358,44 @@ def _references(
 def _per_episode(
     rows: dict[str, NDArray[np.float64]], first: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
-    """The ledger's columns of evaluation, which are sums since the beginning, for one episode."""
+    """The ledger's columns of evaluation, which are sums since the beginning, for one episode.
+
+    NaN where the row before is missing: then it is not known what this evaluation took of it.
+    """
     begins = np.zeros(len(rows["score"]), dtype=bool)
     begins[first[:-1]] = True
-    for name in COUNTED:
+
+    def since(name: str) -> NDArray[np.float64]:
         total = rows[f"evaluation_{name}"]
-        before = np.where(begins, 0.0, np.concatenate([[0.0], total[:-1]]))
-        rows[f"evaluation_{name}"] = (total - before) / rows["episodes"]
-    return rows
+        return total - np.where(begins, 0.0, np.concatenate([[0.0], total[:-1]]))
+
+    played = rows.pop("played")
+    episodes = np.where(np.isnan(played) | (since("env_steps") == played), rows["episodes"], np.nan)
+    return rows | {f"evaluation_{name}": since(name) / episodes for name in COUNTED}
+
+
+def distinct(results: Results) -> Results:
+    """One run of each seed of a method on a task: that with most episodes, then most evaluations.
+
+    Runs that differ only in how often they were evaluated are no other seeds. Warns of the others.
+    """
+    best: dict[tuple[str, str, int], int] = {}
+
+    def worth(i: int) -> tuple[float, int]:
+        return float(results.rows["episodes"][results.last[i]]), results.of(i).stop - results.first[
+            i
+        ]
+
+    for i, (run, method) in enumerate(zip(results.runs, results.methods, strict=True)):
+        key = run.task, method, run.seed
+        if key not in best or worth(best[key]) < worth(i):
+            best[key] = i
+    kept = np.isin(np.arange(len(results.runs)), list(best.values()))
+    for i in np.flatnonzero(~kept):
+        run = results.runs[i]
+        other = results.runs[best[run.task, results.methods[i], run.seed]]
+        warnings.warn(f"left out {run.path}: {other.path} is the same seed", stacklevel=2)
+    return results.keep(kept)
 
 
 def name_methods(runs: list[RunInfo]) -> list[str]:

@@ -36,6 +36,7 @@ class Session:
     def __init__(self, run: Run, config: Any, meter: Meter, threads: int, rows: int):
         self.run, self.config, self.meter, self.threads = run, config, meter, threads
         self.task, self.agent = assemble(config, threads)
+        meter.gpu = str(config.device) != "cpu" and bool(self.agent.trained)
         self.trainer: Trainer | None = None
         if config.budget.env_steps:
             self._begin_training(rows)

@@ -18,6 +18,7 @@ class Table:
     Attributes:
       name: Of its file. `title` for people.
       notes: Lines below it: what intervals are, what marks mean.
+      infinite: What an infinite number means here, in a word.
     """
 
     name: str
@@ -25,14 +26,20 @@ class Table:
     columns: tuple[str, ...]
     rows: list[tuple[Cell, ...]]
     notes: list[str] = field(default_factory=list)
+    infinite: str = "never"
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The rows for people."""
+        return [[told(cell, self.infinite) for cell in row] for row in self.rows]
 
 
-def number(value: float | None) -> str:
-    """A number in few characters; `-` for what is unknown, `never` for infinity."""
+def number(value: float | None, infinite: str = "never") -> str:
+    """A number in few characters; `-` for what is unknown, a word for infinity."""
     if value is None or math.isnan(value):
         return "-"
     if math.isinf(value):
-        return "never"
+        return infinite
     size = abs(value)
     if size >= 1e7 or 0 < size < 1e-3:
         return f"{value:.2e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
@@ -41,19 +48,19 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def told(cell: Cell) -> str:
+def told(cell: Cell, infinite: str = "never") -> str:
     """A cell for people: an interval as `value [low, high]`."""
     if isinstance(cell, Interval):
-        value = number(cell.value)
+        value = number(cell.value, infinite)
         if cell.low is None or cell.high is None:
             return value
-        return f"{value} [{number(cell.low)}, {number(cell.high)}]"
-    return cell if isinstance(cell, str) else number(cell)
+        return f"{value} [{number(cell.low, infinite)}, {number(cell.high, infinite)}]"
+    return cell if isinstance(cell, str) else number(cell, infinite)
 
 
 def text(table: Table) -> str:
     """For the terminal: aligned, numbers to the right."""
-    cells = [list(table.columns), *([told(cell) for cell in row] for row in table.rows)]
+    cells = [list(table.columns), *table.cells]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = _numeric(table)
 
@@ -72,7 +79,7 @@ def text(table: Table) -> str:
 def markdown(table: Table) -> str:
     """For a page."""
     rule = ["---:" if right else "---" for right in _numeric(table)]
-    rows = [list(table.columns), rule, *([told(cell) for cell in row] for row in table.rows)]
+    rows = [list(table.columns), rule, *table.cells]
     lines = ["| " + " | ".join(word.replace("|", r"\|") for word in row) + " |" for row in rows]
     lines[1] = lines[1].replace(" ", "")
     return "\n".join([f"**{table.title}**", "", *lines, "", *(f"{n}  " for n in table.notes)])
@@ -95,7 +102,7 @@ def latex(table: Table) -> str:
     lines = [f"% {table.title}", *(f"% {note}" for note in table.notes)]
     lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     lines += [" & ".join(map(escaped, table.columns)) + r" \\", r"\midrule"]
-    lines += [" & ".join(escaped(told(cell)) for cell in row) + r" \\" for row in table.rows]
+    lines += [" & ".join(map(escaped, row)) + r" \\" for row in table.cells]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 

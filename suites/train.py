@@ -134,7 +134,8 @@ class Trainer:
         self.costs.env_steps += steps
         self.costs.env_frames += steps * task.facts.frames_per_step
         last = infos.get("final_obs", following)
-        self._check(last)
+        self._check("an observation", last)
+        self._check("a reward", reward)
         seen = self._observation, action, reward, terminated, truncated, last, self._start
         found = plan.policy, label, plan.candidates
         transitions = Transitions(*seen, held, *found)
@@ -174,10 +175,10 @@ class Trainer:
         plan, self._carry = agent.planner.plan(agent.model, agent.prior, state, self._carry, noise)
         return plan
 
-    def _check(self, observation: np.ndarray) -> None:
-        if observation.dtype.kind == "f" and not np.isfinite(observation).all():
+    def _check(self, what: str, values: np.ndarray) -> None:
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise UserError(
-                f"{self.task.facts.name}: an observation is not finite at control step"
+                f"{self.task.facts.name}: {what} is not finite at control step"
                 f" {self.env_steps} of training; check the task"
             )
 

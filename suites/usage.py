@@ -167,6 +167,8 @@ def arguments(words: list[str]) -> list[str]:
     Raises:
       UserError: for a flag that there is not, and for a setting of sweeps.
     """
+    if {"-h", "--help"} & set(words):
+        return ["--help"]
     for word in words:
         flag = word.partition("=")[0]
         if flag.startswith("-") and flag not in _FLAGS:

@@ -7,7 +7,10 @@ import pytest
 
 from benchmarks.synthetic import methods, write_run
 from suites import advise
+from suites.points import points
+from suites.results import load
 from suites.statistics import difference, estimate
+from suites.tables import number
 
 pytest.importorskip("duckdb", reason="needs the extra `compare`")
 SAC, PPO, SMALL, _, LARGE, _ = methods(2, 1)
@@ -104,6 +107,31 @@ def test_nothing_is_known_of_a_task_without_runs(ask, runs, tmp_path, monkeypatc
     assert "+sweep=comparison task=humanoid-walk" in out
     monkeypatch.chdir(tmp_path / "..")
     assert "nothing is known" in ask("task=breakout")[1]
+
+
+def test_a_game_is_found_out_about_by_the_sweep_of_games(ask, runs):
+    assert "+sweep=comparison_atari task=pong" in ask(runs, "task=pong")[1]
+
+
+def test_runs_with_some_settings_alone(ask, runs):
+    _, out, _ = ask(runs, "task=cheetah", "only=planner.budget=500")
+    assert advised(out) == "Use mpc-icem (simulator)"
+    assert "sac" not in out
+    code, _, err = ask(runs, "task=cheetah", "only=planner.budget=7")
+    assert (code, "no run is left" in err) == (2, True)
+
+
+def test_a_planner_counts_with_its_largest_budget_not_with_the_dearest(tmp_path):
+    for seed in range(3):
+        write_run(tmp_path, "cheetah-run", SMALL, seed, [500.0], slow=9.0)
+        write_run(tmp_path, "cheetah-run", LARGE, seed, [800.0])
+    options = {name: key.default for name, key in advise.KEYS.items()}
+    found = points(load([tmp_path]))
+    (best,) = advise.advise(found, "cheetah-run", options).ranked
+    assert best.budget == LARGE.budget
+    said = advise.advise(found, "cheetah-run", options | {"cpu_hours": 1e-4}).beyond["mpc-icem"]
+    least = min(float(np.mean(p.costs["cpu_seconds"])) for p in found) / 3600
+    assert said == f"it took {number(least)} CPU hours"  # of the one that comes nearest
 
 
 def test_too_few_seeds_are_no_advice(ask, tmp_path):

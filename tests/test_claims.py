@@ -158,6 +158,20 @@ def test_failing_runs_are_told_and_the_others_decide(tmp_path):
     assert "1 of 12 runs are yet to be made" in said
 
 
+def test_an_interrupted_run_is_yet_to_be_made(tmp_path):
+    claim = toy(setting())
+    jobs = claim.jobs(str(tmp_path), None)
+    for job in jobs:
+        broken = (job.method, job.seed) == ("y", 5)
+        leave(job, [(0, 2.0 if job.method == "x" else 1.0)], "failed" if broken else "done")
+        if broken:
+            said = {"status": "failed", "reason": "interrupted"}
+            (job.path / "status.json").write_text(json.dumps(said))
+    record = judge(claim, jobs)
+    assert record["failed"] == {}
+    assert record["waiting"] == ["toy-chain y seed5"]
+
+
 def test_an_arm_without_runs_is_undecided(tmp_path):
     claim = toy(setting())
     jobs = claim.jobs(str(tmp_path), None)

@@ -192,6 +192,59 @@ def test_choices(compared, runs):
     assert "mpc-icem" in out
 
 
+def test_methods_keep_the_names_that_they_are_chosen_by(compared, runs):
+    for seed in range(3):
+        write_run(runs, "cheetah-run", methods(2, 1)[3], seed, [600.0])
+    chosen = ("methods=mpc-icem budget=1000", "baseline=mpc-icem budget=1000")
+    code, out, err = compared(runs, "tasks=cheetah-run", *chosen)
+    assert code == 0, err
+    assert re.search(r"cheetah-run +mpc-icem budget=1000 +S +3 ", out)
+
+
+def test_what_does_not_count_hinders_nothing(compared, runs):
+    run = write_run(runs, "cheetah-run", SAC, 9, [1.0], status="failed", reason="lost")
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["config"]["world_model"]["clairvoyant"] = True
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    code, _, err = compared(runs)
+    assert code == 0, err
+    assert f"left out {run}: failed, lost" in err
+    assert "left out" not in compared(runs, "tasks=walker-walk")[2]
+    write_run(runs, "cheetah-run", SAC, 8, [], status="running")
+    assert "left out" not in compared(runs, "tasks=walker-walk")[2]
+
+
+def test_a_run_without_normalised_scores_beside_a_curve(compared, runs, tmp_path):
+    run = next(runs.glob("cheetah-run/mpc-icem/*/seed0"))
+    row = json.loads((run / "evaluations.jsonl").read_text())
+    row["reference"] = {}
+    (run / "evaluations.jsonl").write_text(json.dumps(row) + "\n")
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["config"]["task"]["_target_"] = "mine.make"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    code, _, err = compared(runs, "tasks=cheetah-run", f"out={tmp_path / 'made'}", "formats=svg")
+    assert code == 0, err
+    assert (tmp_path / "made" / "curves.svg").exists()
+
+
+def test_steps_that_no_budget_held_are_beyond_it(compared, runs):
+    out = compared(runs, "tasks=cheetah-run", "threshold=0.69")[1]
+    assert re.search(r"sac .* 1 of 3 +beyond \[", out)
+    assert re.search(r"ppo .* 0 of 3 +beyond \[beyond, beyond\]", out)
+
+
+def test_each_kind_of_interval_is_told_of_all_tasks_together(tmp_path):
+    for task in ("cheetah-run", "walker-walk"):
+        for seed in range(3):
+            write_run(tmp_path, task, SAC, seed, [100.0 + seed, 300.0 + seed])
+        write_run(tmp_path, task, PPO, 0, [50.0, 60.0])
+    table = comparison.overall_table(points(load([tmp_path])), None)
+    assert table is not None
+    kinds = {cell.method for cell in column(table, "IQM")}
+    assert len(kinds) == 2
+    assert all(kind in table.notes[0] for kind in kinds)
+
+
 def test_unfinished_runs_are_left_out_and_named(compared, runs):
     run = write_run(runs, "cheetah-run", SAC, 7, [900.0], status="failed", reason="loss is NaN")
     _, out, err = compared(runs, "methods=sac", "tasks=cheetah-run")

@@ -82,9 +82,10 @@ def test_compilation_is_seen():
     assert meter.compile_seconds() == compiled
 
 
-def package(root, joules, wrap=1000.0, name="intel-rapl:0"):
+def package(root, joules, wrap=1000.0, name="intel-rapl:0", zone="package-0"):
     folder = root / name
     folder.mkdir(exist_ok=True)
+    (folder / "name").write_text(f"{zone}\n")
     (folder / "energy_uj").write_text(f"{int(joules * 1e6)}\n")
     (folder / "max_energy_range_uj").write_text(f"{int(wrap * 1e6)}\n")
 
@@ -99,6 +100,23 @@ def test_energy_over_packages_and_around_the_wrap(tmp_path):
     package(tmp_path, 500.0, name="intel-rapl:0:0")
     assert energy.lap() == (pytest.approx(15.0 + 2.0), None)
     assert energy.lap() == (0.0, None)
+
+
+def test_energy_of_the_whole_platform_is_not_added_to_its_packages(tmp_path):
+    package(tmp_path, 0.0)
+    package(tmp_path, 0.0, name="intel-rapl:1", zone="psys")
+    energy = Energy(tmp_path)
+    package(tmp_path, 10.0)
+    package(tmp_path, 25.0, name="intel-rapl:1", zone="psys")
+    assert energy.lap() == (pytest.approx(10.0), None)
+
+
+def test_seconds_of_a_gpu_are_those_of_who_holds_one():
+    meter = Meter()
+    assert meter.lap().gpu_seconds == 0.0
+    meter.gpu = True
+    told = meter.lap()
+    assert told.gpu_seconds == told.wall_seconds > 0
 
 
 def test_energy_unknown_has_a_reason(tmp_path, monkeypatch):
@@ -119,3 +137,16 @@ def test_threads_and_runs_are_counted():
     assert ledger.allowed_threads() >= 1
     runs = ledger.concurrent_runs()
     assert runs is None or runs >= 1
+
+
+def test_a_sweep_is_no_run_beside_its_own(monkeypatch, tmp_path):
+    lines = {
+        1: "python3\0-m\0suites.run\0-m\0seed=0,1\0",
+        2: "/usr/bin/python3\0-m\0suites.run\0seed=0\0",
+        3: "python3\0/work/suites/run.py\0seed=1\0",
+        4: "bash\0-c\0python -m suites.run\0",
+    }
+    files = {f"/proc/{process}/cmdline": line.encode() for process, line in lines.items()}
+    monkeypatch.setattr(ledger.os, "listdir", lambda path: [*map(str, lines), "self"])
+    monkeypatch.setattr(ledger.Path, "read_bytes", lambda path: files[str(path)])
+    assert ledger.concurrent_runs() == 2

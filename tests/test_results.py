@@ -11,7 +11,7 @@ import yaml
 from benchmarks.synthetic import TASKS, methods, write_run, write_runs
 from suites.errors import UserError
 from suites.points import AXES, points
-from suites.results import check_comparable, load
+from suites.results import check_comparable, distinct, load
 
 pytest.importorskip("duckdb", reason="needs the extra `compare`")
 SAC, _, MPC, *_ = methods(2, 1)
@@ -87,6 +87,72 @@ def test_points_stand_where_all_seeds_were_evaluated(tmp_path):
     ]
 
 
+def planned(run, *steps, total=501, every=250):
+    """Evaluations after these control steps, of a training that was to be evaluated regularly."""
+    config = json.loads((run / "manifest.json").read_text())["config"]
+    config["budget"]["env_steps"] = total
+    config["evaluation"]["every"] = every
+    change(run / "manifest.json", config=config)
+    lines = [row | {"env_steps": at} for row, at in zip(rows_of(run), steps, strict=True)]
+    (run / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    return run
+
+
+def test_a_part_of_a_decision_too_many_is_no_other_evaluation(tmp_path):
+    for seed, steps in enumerate(((0, 251, 501), (0, 250, 502), (1, 251, 501))):
+        planned(write_run(tmp_path, "cheetah-run", SAC, seed, [1.0 + seed, 2.0, 3.0]), *steps)
+    found = load([tmp_path])
+    made = points(found)
+    assert [(p.env_steps, p.final, p.scores.tolist()) for p in made] == [
+        (0, False, [1.0, 2.0, 3.0]),
+        (250, False, [2.0, 2.0, 2.0]),
+        (501, True, [3.0, 3.0, 3.0]),
+    ]
+    assert made[-1].train["env_steps"].tolist() == [501, 502, 501]  # what it cost
+    assert all(found.curve(i)[0].tolist() == [0, 250, 501] for i in range(3))
+
+
+def test_one_seed_that_was_evaluated_twice_is_one(tmp_path):
+    config = {"episodes": 20, "seed": 0, "every": 100}
+    for seed in range(3):
+        write_run(tmp_path, "cheetah-run", SAC, seed, [1.0, 2.0])
+    longer = tmp_path / "again" / "cheetah-run" / "sac" / "another" / "seed0"
+    shutil.copytree(next(tmp_path.glob("cheetah-run/sac/*/seed0")), longer)
+    told = json.loads((longer / "manifest.json").read_text())["config"]
+    change(longer / "manifest.json", config=told | {"evaluation": config}, config_hash="another")
+    lines = [row | {"returns": [5.0] * 20, "score": 5.0} for row in rows_of(longer)]
+    (longer / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    with pytest.warns(UserWarning, match="left out .* is the same seed"):
+        found = distinct(load([tmp_path]))
+    (last,) = (p for p in points(found) if p.final)
+    assert sorted(zip(last.seeds, last.scores, strict=True)) == [(0, 5.0), (1, 2.0), (2, 2.0)]
+
+
+def test_what_an_evaluation_took_is_unknown_where_the_one_before_is_lost(tmp_path):
+    run = write_run(tmp_path, "cheetah-run", SAC, 0, [1.0, 2.0, 3.0])
+    rows = [json.dumps(row | {"lengths": [1000] * 10}) for row in rows_of(run)]
+    (run / "evaluations.jsonl").write_text("\n".join([rows[0], "{broken", rows[2], ""]))
+    with pytest.warns(UserWarning, match="line 2 is damaged"):
+        found = load([tmp_path])
+    assert found.rows["evaluation_decisions"].tolist() == pytest.approx([1000, np.nan], nan_ok=True)
+    (run / "evaluations.jsonl").write_text("\n".join([*rows, ""]))
+    assert load([tmp_path]).rows["evaluation_decisions"].tolist() == [1000, 1000, 1000]
+
+
+@pytest.mark.parametrize("name", ["env_steps=777", "score=5", "a*b", "what?", "[x]", "video"])
+def test_a_folder_may_have_any_name(tmp_path, name):
+    for where, score in ((tmp_path / name, 1.0), (tmp_path / "aXb", 2.0)):
+        write_run(where, "cheetah-run", SAC, int(score), [score])
+    found = load([tmp_path])
+    assert sorted(found.rows["score"]) == [1.0, 2.0]
+    assert set(found.rows["env_steps"]) == {500_000.0}
+
+
+def test_a_label_may_be_a_number(tmp_path):
+    label(write_run(tmp_path, "cheetah-run", SAC, 0, [1.0]), 1000)
+    assert [point.method for point in points(load([tmp_path]))] == ["1000"]
+
+
 def test_methods_are_told_apart_by_what_differs_on_a_task(tmp_path):
     small, large = methods(0, 1)[:2]
     for task, method in (("cheetah-run", small), ("cheetah-run", large), ("walker-walk", large)):
@@ -136,6 +202,9 @@ def test_of_two_copies_the_longer_one(tmp_path):
     (run / "evaluations.jsonl").write_text(lines[0])
     (found,) = load([tmp_path]).runs
     assert found.path == copy
+    change(copy / "status.json", status="running")  # of an unfinished and a finished one the latter
+    (found,) = load([tmp_path]).runs
+    assert found.path == run
 
 
 def test_a_torn_last_line_is_dropped_with_a_warning(tmp_path):

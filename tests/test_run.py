@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +48,17 @@ def read(path: Path) -> dict:
 
 def rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_run_that_is_done_is_told_without_its_episodes(command, tmp_path):
+    """As of records that were copied without what only a continuation needs."""
+    words = ("task=toy-chain", "agent=random")
+    assert "plan time" in command(*words)[1]
+    shutil.rmtree(only(tmp_path) / "checkpoint")
+    code, out, _ = command(*words)
+    assert code == 0
+    assert "score" in out
+    assert "plan time" not in out
 
 
 def test_what_a_run_leaves(command, tmp_path):
@@ -202,6 +214,13 @@ def test_no_torch_and_no_matplotlib(tmp_path):
         [sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("word", ["task=cheetah", "-m", "+sweep=planners"])
+def test_help_is_help_beside_any_words(command, word):
+    code, out, err = command("--help", word)
+    assert (code, err) == (0, "")
+    assert "Sweeps: lists of values" in out
 
 
 def test_help_lists_what_there_is(command):

@@ -118,6 +118,10 @@ def test_the_sweep_knows_where_its_runs_lie(words, monkeypatch):
         (("sweep.workers=0",), "sweep.workers is 0"),
         (("sweep.retries=few",), "sweep.retries is 'few'"),
         (("sweep.timeout=0",), "sweep.timeout is 0"),
+        (("sweep.timeout=true",), "sweep.timeout is True: give a number of seconds"),
+        (("sweep=planners",), "a named sweep is chosen with a plus: +sweep=planners"),
+        (("+launcher=ray",), "'+launcher=ray' is there already: write it without the plus"),
+        (("+sweep.workers=1",), "'+sweep.workers=1' is there already"),
         (("--cfg", "job"), "a sweep takes -m, --plan-cost and --config-dir"),
         (("--config-dir", "no/such"), "no/such: there is no such folder"),
         (("experiment=a,b",), "give one value of each"),
@@ -206,6 +210,14 @@ def scripted(tmp_path, outcomes: dict[int, list[Any]], retries: int = 1):
     launcher.runs = {job.words[-1]: job.path for job in jobs}
     folder = tmp_path / "sweeps" / "one"
     return Sweep(folder, jobs, [], [], launcher, None, retries, None, ignore, ignore), launcher
+
+
+def test_a_log_lies_in_the_folder_of_logs_whatever_a_label_is(tmp_path):
+    sweep, _ = scripted(tmp_path, {0: [GOOD]})
+    sweep.jobs[0].method = "wide/deep"
+    log = sweep.log(sweep.jobs[0])
+    assert log.parent == sweep.folder / "logs"
+    assert "wide-deep" in log.name
 
 
 def test_what_fails_is_tried_again_and_then_told(tmp_path):

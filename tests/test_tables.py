@@ -42,6 +42,7 @@ def test_numbers_in_few_characters(value, said):
 def test_intervals():
     assert told(SURE) == "0.5 [0.25, never]"
     assert told(BARE) == "2"
+    assert told(SURE, infinite="beyond") == "0.5 [0.25, beyond]"
 
 
 def test_text_is_aligned():

@@ -166,7 +166,7 @@ def test_a_checkpoint_of_another_version_is_one_line(what, command, tmp_path, mo
     assert named in err
 
 
-@pytest.mark.parametrize("what", ["critic_loss", "observation"])
+@pytest.mark.parametrize("what", ["critic_loss", "an observation", "a reward"])
 def test_what_is_not_finite_stops_the_run(what, command, tmp_path, monkeypatch):
     from learners.td3 import TD3
     from suites.train import Trainer
@@ -183,11 +183,11 @@ def test_what_is_not_finite_stops_the_run(what, command, tmp_path, monkeypatch):
     else:
         check = Trainer._check
 
-        def blind(self, observation):
-            check(self, observation * (np.nan if self.env_steps == 1400 else 1))
+        def blind(self, which, values):
+            check(self, which, values * (np.nan if (which, self.env_steps) == (what, 1400) else 1))
 
         monkeypatch.setattr(Trainer, "_check", blind)
-        expected = "an observation is not finite at control step 1400 of training"
+        expected = f"{what} is not finite at control step 1400 of training"
     code, _, err = command(*SMALL)
     assert code == 2
     path = only(tmp_path, "**/config.yaml")
@@ -195,6 +195,47 @@ def test_what_is_not_finite_stops_the_run(what, command, tmp_path, monkeypatch):
     assert f"the last good checkpoint is {path / 'checkpoint' / 'training-1000'}" in err
     assert read(path / "status.json")["status"] == "failed"
     assert len(rows(path / "evaluations.jsonl")) == 2
+
+
+def test_a_full_disk_at_a_checkpoint_is_one_line_and_leaves_nothing_half(tmp_path):
+    """In a process of its own, whose files may not grow beyond 100 kB."""
+    code = f"""
+import resource, signal, sys
+import torch
+from suites.checkpoints import save_training
+from suites.errors import UserError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+from pathlib import Path
+run = Path({str(tmp_path)!r})
+save_training(run, 1, {{"small": torch.zeros(100)}}, None)
+large = torch.zeros(100_000)
+for state, memory in (({{"state": large}}, None), ({{}}, {{"x": large.numpy()}})):
+    try:
+        save_training(run, 2, state, memory)
+    except UserError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout.splitlines()
+    assert len(said) == 2
+    assert all(f"can't write {tmp_path / 'checkpoint' / 'training-2'}: " in line for line in said)
+    assert os.listdir(tmp_path / "checkpoint") == ["training-1"]
+
+
+def test_what_a_kill_left_of_a_checkpoint_goes(command, tmp_path):
+    begun = [*SMALL, "budget.env_steps=100", "evaluation.every=100"]
+    assert command(*begun)[0] == 0
+    half = only(tmp_path) / "checkpoint" / ".training-7"
+    half.mkdir()
+    (half / "state.pt").write_text("a part")
+    assert command(*begun, "force=true")[0] == 0
+    half.mkdir()
+    (half / "state.pt").write_text("a part")
+    (only(tmp_path) / "summary.json").unlink()
+    assert command(*begun)[0] == 0
+    assert not half.exists()
 
 
 def test_a_stored_agent_scores_the_same(command, tmp_path, capsys, monkeypatch):

@@ -11,6 +11,7 @@ from suites.claims.verdicts import Comparison, combined, compare
 from suites.efficiency import areas, steps_to
 from suites.errors import UserError
 from suites.points import spent
+from suites.records import INTERRUPTED
 from suites.results import Results, check_comparable, load
 from suites.statistics import Strata
 from suites.sweeps.engine import Job, cpu_seconds, read_json
@@ -169,7 +170,11 @@ def _arms(results: Results, arms: list[str]) -> list[Record]:
 
 
 def _missing(jobs: list[Job]) -> Record:
-    """Runs that failed, with the reason, and those that are yet to be made."""
+    """Runs that failed, with the reason, and those that are yet to be made, or to go on."""
     said = {job.name: read_json(job.path / "status.json") or {} for job in jobs}
-    failed = {name: of["reason"] for name, of in said.items() if of.get("status") == "failed"}
+    failed = {
+        name: of["reason"]
+        for name, of in said.items()
+        if of.get("status") == "failed" and of["reason"] != INTERRUPTED
+    }
     return {"failed": failed, "waiting": [name for name in said if name not in failed]}

@@ -192,9 +192,7 @@ def _groups(
     """Columns over groups; what has a number for each evaluation and seed is packed."""
     costs, acting = spent(results)
     score, normalised = results.rows["score"], results.rows["normalised"]
-    failed = Counter(
-        (run.task, run.agent, run.digest) for run in results.unfinished if run.status == "failed"
-    )
+    failed = Counter((run.task, run.agent, run.digest) for run in results.unfinished if run.failed)
     return {
         "task": [tasks.index(group.task) for group in found],
         "method": [names.index(group.method) for group in found],
@@ -218,7 +216,7 @@ def _failed(results: Results, group: Group, left_out: Counter[tuple[str, str, st
     """Runs of a group that failed, those that were left out too."""
     runs = [results.runs[i] for i in group.runs]
     kinds = {(run.task, run.agent, run.digest) for run in runs}
-    return sum(run.status == "failed" for run in runs) + sum(left_out[kind] for kind in kinds)
+    return sum(run.failed for run in runs) + sum(left_out[kind] for kind in kinds)
 
 
 def _intervals(strata: Sequence[Sequence[Array]]) -> dict[str, list[Any]]:

@@ -73,7 +73,7 @@ def split(words: list[str]) -> tuple[list[str], list[str], list[str]]:
     """Flags, settings of the sweep, and overrides for its runs.
 
     Raises:
-      UserError: for a flag that a sweep does not take.
+      UserError: for a flag that a sweep does not take, and a plus too many or too few.
     """
     flags, settings, overrides = [], [], []
     for word in words:
@@ -82,6 +82,10 @@ def split(words: list[str]) -> tuple[list[str], list[str], list[str]]:
             if name not in (*_MULTIRUN, _COST):
                 raise UserError(f"a sweep takes -m, --plan-cost and --config-dir, and no '{name}'")
             flags.append(word)
+        elif name == "sweep":
+            raise UserError(f"a named sweep is chosen with a plus: +{word}")
+        elif name == "+launcher" or name.startswith(("+launcher.", "+sweep.")):
+            raise UserError(f"'{word}' is there already: write it without the plus")
         elif name == "launcher" or name.startswith(("launcher.", "sweep.")):
             settings.append(word)
         else:
@@ -118,7 +122,8 @@ def _settings(words: list[str]) -> Any:
         if not whole and not (value is None and key == "workers"):
             raise UserError(f"sweep.{key} is {value!r}: give a whole number of at least {least}")
     limit = chosen.sweep.timeout
-    if limit is not None and not (isinstance(limit, int | float) and 0 < limit < math.inf):
+    number = isinstance(limit, int | float) and not isinstance(limit, bool)
+    if limit is not None and not (number and 0 < limit < math.inf):
         raise UserError(f"sweep.timeout is {limit!r}: give a number of seconds")
     return chosen
 

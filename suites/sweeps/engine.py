@@ -173,7 +173,7 @@ class Sweep:
     def log(self, job: Job) -> Path:
         """What a job said."""
         names = (job.task, job.method, job.path.parent.name, f"seed{job.seed}.log")
-        return self.folder / "logs" / "-".join(names)
+        return self.folder / "logs" / "-".join(names).replace("/", "-")  # a label may have some
 
     def room(self) -> int:
         """How many runs may be at work at a time."""
