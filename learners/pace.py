@@ -9,13 +9,15 @@ class Pace:
     Arguments:
       ratio: Gradient steps per decision, after the first `warmup` decisions.
       pretraining: Gradient steps at once, when these are over.
+      refill: Decisions until a memory that was lost is learned from again; None: `warmup`.
 
     Attributes:
       seen: Decisions so far.
     """
 
-    def __init__(self, ratio: float, warmup: int, pretraining: int = 0):
+    def __init__(self, ratio: float, warmup: int, pretraining: int = 0, refill: int | None = None):
         self.ratio, self.warmup, self.pretraining = ratio, warmup, pretraining
+        self.refill = warmup if refill is None else refill
         self.seen = self._settled = 0
 
     @property
@@ -33,7 +35,7 @@ class Pace:
         total = int(self.ratio * max(self.seen - self.warmup, 0))
         total += 0 if self.warming else self.pretraining
         due, self._settled = total - self._settled, total
-        filling = source.forgotten and self.seen - source.forgotten < self.warmup
+        filling = source.forgotten and self.seen - source.forgotten < self.refill
         return 0 if filling else due
 
     def state(self) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from learners.none import NoLearner
 from planners.mpc import make_planner
 from planners.noise import Noise
 from suites.imagination import Imagination
-from world_models.ensemble import Ensemble, Imagine
+from world_models.ensemble import HOLDOUT, HOLDOUT_MOST, Ensemble, Imagine, hold_out
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "world_model" / "ensemble.yaml"
 SIZE = 2
@@ -158,17 +158,70 @@ def test_what_follows_an_end_counts_for_nothing():
     np.testing.assert_allclose(last.reshape(6, SIZE)[:3, 0], [101.5, 103.5, 103.5])
 
 
-def test_plans_see_the_same_noise():
-    model = make()
+@pytest.mark.parametrize("sampling", ["ts1", "tsinf"])
+def test_plans_see_the_same_noise(sampling):
+    model = make(sampling=sampling)
     model._fit(remember(model, linear(0.2), 500))
     state = model.begin(np.ones((2, SIZE)), None)
     one = model.rollout(state, np.full((2, 3, 4, 1), 0.5))
-    if model.sampling == "tsinf":
-        assert (one[0] == one[0][:, :1]).all()
+    for found in one:  # of plans that are alike
+        np.testing.assert_allclose(found, found[:, :1].repeat(3, axis=1), rtol=1e-5)
     two = model.rollout(state, np.full((2, 3, 4, 1), 0.5))
     assert all(np.array_equal(mine, theirs) for mine, theirs in zip(one, two, strict=True))
     other = model.rollout(state + 1, np.full((2, 3, 4, 1), 0.5))
     assert not np.allclose(other[2] - 1, one[2], atol=1e-3)
+
+
+def test_what_was_learned_from_is_never_held_out():
+    held: set[int] = set()
+    learned: set[int] = set()
+    for count in (2, 3, 10, 100, 1000, 20_000, 30_000, 200_000):
+        test, rest = (set(part.tolist()) for part in hold_out(count))
+        assert test | rest == set(range(count))
+        assert not test & (rest | learned)
+        assert test
+        assert rest
+        held, learned = test, rest | learned
+        wanted = min(HOLDOUT * count, HOLDOUT_MOST)
+        assert abs(len(held) - wanted) <= max(1, 0.01 * wanted)
+
+
+def test_held_out_errors_are_those_of_what_was_never_seen():
+    model, random = make(every=100, warmup=100, epochs=40), np.random.default_rng(5)
+    source = model.make_source(1000, Path())
+    seen, acted = random.uniform(-2, 2, (1000, SIZE)), random.uniform(-1, 1, (1000, 1))
+    following, reward, ended = linear(0.3)(seen, acted, random)
+    no = np.zeros(100, bool)
+    told = {}
+    for k in range(10):
+        some = slice(100 * k, 100 * (k + 1))
+        rows = seen[some], acted[some], reward[some], ended[some], no, following[some], no
+        source.add(Transitions(*rows))
+        told = model.update(source, None)
+    fresh = remember(model, linear(0.3), 4000, seed=1).everything(torch.device("cpu"))
+    inputs = model.inputs(torch.cat([fresh.observation, fresh.action], dim=1))
+    change = fresh.next_observation - fresh.observation
+    targets = model.targets(torch.cat([change, fresh.reward[:, None]], dim=1))
+    with torch.no_grad():
+        mean, _, _ = model.network(inputs.expand(model.members, -1, -1))
+    assert told["model_error"] == pytest.approx(float(((mean - targets) ** 2).mean()), rel=0.15)
+
+
+def test_a_single_end_does_not_outweigh_all_else():
+    def step(x, u, random):
+        following, reward, ended = linear(0.05)(x, u, random)
+        ended[hold_out(len(x))[1][-1]] = True  # not among what is held out
+        return following, reward, ended
+
+    model = make(epochs=5)
+    assert model._fit(remember(model, step, 500))["model_error"] < 2
+
+
+def test_a_lost_memory_fills_before_it_is_learned_from():
+    model = make(warmup=300, every=100)
+    due = lambda seen, lost: model.pace.due(SimpleNamespace(added=seen, forgotten=lost))  # noqa: E731
+    assert due(300, 0) == 1
+    assert [due(300 + k, 300) for k in (100, 200, 299, 300)] == [0, 0, 0, 1]
 
 
 def test_fewer_rows_than_members():
@@ -233,6 +286,9 @@ def test_the_reward_given_by_the_task():
         ({"sampling": "ds"}, "world_model.sampling is 'ds'"),
         ({"sampling": "tsinf", "particles": 7}, "a multiple of world_model.members, 5"),
         ({"members": 0}, "world_model.members is 0"),
+        ({"epochs": 0}, "world_model.epochs is 0"),
+        ({"patience": 0}, "world_model.patience is 0"),
+        ({"warmup": 1}, "world_model.warmup is 1: a fit needs at least 2 decisions"),
         ({"reward": "known"}, "world_model.reward is 'known': choose learned or task"),
         ({"reward": "task"}, "does not tell the reward of task small: choose world_model.reward"),
     ],

@@ -28,6 +28,7 @@ from world_models import rollouts
 SAMPLING = ("ts1", "tsinf")
 REWARDS = ("learned", "task")
 HOLDOUT, HOLDOUT_MOST = 0.2, 5000  # of the memory, as in Janner et al. (2019)
+GOLDEN = 0.6180339887498949  # its multiples are spread evenly, modulo 1
 SMALLEST = 1e-8  # variance of what is normalised
 SHORTEST = 50  # gradient steps from one look at held-out data to the next
 IMPROVED = 0.01  # of the error on held-out data: less is none (the same)
@@ -135,9 +136,12 @@ class Ensemble(Stored):
                 f" world_model.members, {members}"
             )
         whole = {"members": members, "particles": particles, "every": every, "batch": batch}
-        for key, value in {**whole, "repeat": 1 if repeat is None else repeat}.items():
+        whole |= {"epochs": epochs, "patience": patience, "repeat": 1 if repeat is None else repeat}
+        for key, value in whole.items():
             if value < 1:
                 raise ValueError(f"world_model.{key} is {value}: give a whole number of at least 1")
+        if warmup < 2:
+            raise ValueError(f"world_model.warmup is {warmup}: a fit needs at least 2 decisions")
         self.box = encoding(spec.action_space)
         self.stride = repeat or (1 if hasattr(spec.action_space, "n") else 2)
         self.size = int(spec.observation_space.shape[0])
@@ -145,8 +149,10 @@ class Ensemble(Stored):
         self.members, self.particles, self.sampling = members, particles, sampling
         self.probabilistic = probabilistic
         self.batch, self.capacity, self.epochs, self.patience = batch, capacity, epochs, patience
-        self.every, self.pace = every, Pace(1 / every, warmup - every)
+        self.every, self.pace = every, Pace(1 / every, warmup - every, refill=warmup)
         self.imagine = Imagine(**imagine)
+        if not 0 <= self.imagine.real <= 1:
+            raise ValueError(f"world_model.imagine.real is {self.imagine.real}: from 0 to 1")
         # How the observation changes, and the reward.
         self.outputs = self.size + (self.reward is None)
         with torch.random.fork_rng(devices=[]):
@@ -248,25 +254,26 @@ class Ensemble(Stored):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Changes, and rewards if learned, [*shape, out], and ends [*shape, 1], of [rows, in].
 
-        The rows, of which the particle is the last axis of the shape, are shared out among the
-        members. Normals are drawn [B, 1, P, out].
+        The particles are shared out among the members, those of a number alike in all candidates
+        of a shape [B, K, P]. Normals are drawn [B, 1, P, out].
         """
-        rows = len(inputs)
+        batch, candidates, particles = shape
+        count = batch * particles
+        # Each member has as many places: some particles go twice.
+        holds = torch.arange(count + -count % self.members) % count
         if self.sampling == "tsinf":
-            order = torch.arange(rows).view(-1, self.members).T.reshape(-1)
+            holds = holds.view(-1, self.members).T.reshape(-1)
+            place = holds.argsort()
         else:
-            order = torch.randperm(rows, generator=noise)
-        order = order.to(self.device)
-        # As many rows for each: some of them twice.
-        padded = order[torch.arange(rows + -rows % self.members, device=self.device) % rows]
-        shared = inputs[padded].view(self.members, -1, inputs.shape[1])
+            place = torch.randperm(len(holds), generator=noise)[:count]
+            holds[place] = torch.arange(count)
+        holds, place = holds.to(self.device), place.to(self.device)
+        each = inputs.view(batch, candidates, particles, -1).transpose(1, 2).flatten(0, 1)
+        shared = each[holds].view(self.members, -1, inputs.shape[1])
         mean, log_variance, ending = self.network(shared)
-        merged = torch.cat([mean, log_variance, ending], dim=-1).flatten(0, 1)[:rows]
-        found = torch.empty_like(merged)
-        found[order] = merged
-        mean, log_variance, ending = found.view(*shape, -1).split(
-            [self.outputs, self.outputs, 1], dim=-1
-        )
+        merged = torch.cat([mean, log_variance, ending], dim=-1).view(len(holds), candidates, -1)
+        found = merged[place].view(batch, particles, candidates, -1).transpose(1, 2)
+        mean, log_variance, ending = found.split([self.outputs, self.outputs, 1], dim=-1)
         if self.probabilistic:
             mean = mean + (0.5 * log_variance).exp() * drawn
         ends = (ending > 0) & self.network.ends
@@ -292,10 +299,10 @@ class Ensemble(Stored):
             norm.observe(data)
         inputs, targets = self.inputs(inputs), self.targets(targets)
         self.network.ends.fill_(bool(ended.any()))
-        held = min(max(int(HOLDOUT * len(inputs)), 1), HOLDOUT_MOST)
-        order = torch.randperm(len(inputs), generator=self.generator).to(self.device)
-        test, rest = order[:held], order[held:]
-        held_out = inputs[test], targets[test], ended[test]
+        test, rest = (part.to(self.device) for part in hold_out(len(inputs)))
+        # Ends are rare: among the data held out there may be none.
+        variance = ended.var(unbiased=False).clamp(min=SMALLEST)
+        held_out = inputs[test], targets[test], ended[test], variance
         # Each member learns from a bootstrap sample of its own.
         chosen = torch.randint(len(rest), (self.members, len(rest)), generator=self.generator)
         chosen = rest[chosen.to(self.device)]
@@ -360,15 +367,22 @@ class Ensemble(Stored):
         return loss.detach() / self.members
 
     def _errors(
-        self, inputs: torch.Tensor, targets: torch.Tensor, ended: torch.Tensor
+        self,
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+        ended: torch.Tensor,
+        variance: torch.Tensor,
     ) -> torch.Tensor:
-        """Mean squared errors [E] in variances of the targets; of ends too, once they were seen."""
+        """Mean squared errors [E] in variances of the targets; of ends too, once they were seen.
+
+        Variance [] is that of all ends.
+        """
         with torch.no_grad(), self.counter.count("test", len(inputs)):
             mean, _, ending = self.network(inputs.expand(self.members, -1, -1))
         errors = ((mean - targets) ** 2).mean(dim=(1, 2))
         if self.network.ends:
             missed = ((ending[..., 0].sigmoid() - ended) ** 2).mean(dim=1)
-            errors = errors + missed / ended.var(unbiased=False).clamp(min=SMALLEST)
+            errors = errors + missed / variance
         return errors
 
     def _calibration(self, inputs: torch.Tensor, targets: torch.Tensor) -> float:
@@ -377,6 +391,18 @@ class Ensemble(Stored):
             mean, log_variance, _ = self.network(inputs.expand(self.members, -1, -1))
         within = (mean - targets).abs() < 1.6449 * (0.5 * log_variance).exp()
         return float(within.float().mean())
+
+
+def hold_out(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which of so many transitions are held out, and the others; the first is among the former.
+
+    A fifth, as they come, but no more than some. None is ever held out that was learned from
+    before: a transition has a number from 0 to 1 by its place in the memory, and is held out where
+    that is below the share, which only falls.
+    """
+    number = torch.arange(count, dtype=torch.float64) * GOLDEN % 1
+    held = number < min(HOLDOUT, HOLDOUT_MOST / count)
+    return held.nonzero()[:, 0], (~held).nonzero()[:, 0]
 
 
 class _Network(nn.Module):
