@@ -27,6 +27,10 @@ class GreedyActor:
         """Actions, [B, A] or [B], for features [B, *O]."""
         return self._learner.mode(features)
 
+    def draw(self, features: np.ndarray, noise: Any) -> np.ndarray:
+        """Actions of the policy with its exploration: a search wants different ones."""
+        return self._learner.sample(features, noise)
+
     def value(self, features: np.ndarray) -> np.ndarray:
         """The learner's values [N] of features [N, *O]."""
         return self._learner.value(features)

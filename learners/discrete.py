@@ -65,6 +65,16 @@ class Greedy:
     def __init__(self, learner: Any, start: int, epsilon: float = 0.0):
         self._learner, self._start, self._epsilon = learner, start, epsilon
 
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the learner's networks so far."""
+        return self._learner.flops
+
+    @property
+    def discount(self) -> float:
+        """Of the learner's values, per decision."""
+        return self._learner.discount
+
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
         """Actions [B] for features [B, *O]."""
         logits = self.logits(features)

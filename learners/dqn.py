@@ -112,6 +112,11 @@ class DQN(Stored):
                 f"learner.atoms is {atoms}, from value_min {value_min} to value_max {value_max}:"
                 " give at least 2, and a least value below the greatest"
             )
+        if not noisy and not epsilon_start and not epsilon_end:
+            raise ValueError(
+                "learner.noisy=false with learner.epsilon_start=0 explores nothing: give"
+                " learner.epsilon_start=1.0 learner.epsilon_end=0.01"
+            )
         self.space = spec.observation_space
         self.device, self.num_envs = torch.device(device), num_envs
         self.double, self.distributional, self.n_step = double, distributional, n_step

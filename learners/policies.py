@@ -20,7 +20,7 @@ BOUND = 10.0  # of normalised observations, continuous detail 7
 
 
 class Gaussian(nn.Module):
-    """Normal actions in a box, each dimension for itself; what is outside, the task clips.
+    """Normal actions in a box, each dimension for itself; samples outside are clipped by training.
 
     The network gives the means, the deviations do not depend on the observation (continuous details
     1 to 3).
@@ -28,7 +28,7 @@ class Gaussian(nn.Module):
 
     def __init__(self, space: Any):
         super().__init__()
-        self.box = ActionBox(space)
+        self.space, self.box = space, ActionBox(space)
         self.outputs = self.box.size
         self.log_std = nn.Parameter(torch.zeros(self.box.size))
 
@@ -39,8 +39,8 @@ class Gaussian(nn.Module):
         return self.box.to_task(drawn)
 
     def mode(self, means: torch.Tensor) -> np.ndarray:
-        """The most probable actions [B, A]."""
-        return self.box.to_task(means.cpu().numpy())
+        """The most probable actions [B, A] within the box."""
+        return np.clip(self.box.to_task(means.cpu().numpy()), self.space.low, self.space.high)
 
     def encode(self, actions: np.ndarray) -> torch.Tensor:
         """Actions [N, A] of the task, in units of the box and unclipped (continuous detail 5)."""

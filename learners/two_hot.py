@@ -77,7 +77,8 @@ class Bins:
     def two_hot(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of numbers x [...], the lower bin [...] and the weight [...] of the next one above it."""
         place = (self.scale.to(x).clamp(-self.limit, self.limit) + self.limit) / self.width
-        lower = place.floor().clamp(0, self.count - 2)
+        # What is no number has no bin, and stays none in its weight.
+        lower = place.nan_to_num().floor().clamp(0, self.count - 2)
         return lower.long(), (place - lower).clamp(max=1)  # whatever the rounding at the last one
 
     def divergence(self, logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -77,6 +77,14 @@ class Prior(Protocol):
         ...
 
 
+class DrawingPrior(Prior, Protocol):
+    """A prior whose samples are all alike, as for evaluation, but draws others for a search."""
+
+    def draw(self, features: np.ndarray, noise: Noise) -> np.ndarray:
+        """Actions [B, A] for features [B, F]."""
+        ...
+
+
 class ProposingPrior(Prior, Protocol):
     """A prior over continuous actions that says how it draws them."""
 

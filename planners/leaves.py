@@ -149,7 +149,8 @@ class Evaluator:
             return propose(self.space, self.width, drawn[:, -self._proposed :])
         assert features is not None
         noise = self.noise.rows(np.repeat(rows, self.width))
-        sampled = self.prior.sample(np.repeat(features, self.width, axis=0), noise)
+        draw = getattr(self.prior, "draw", self.prior.sample)
+        sampled = draw(np.repeat(features, self.width, axis=0), noise)
         return sampled.reshape(len(rows), self.width, self._size)
 
     def _weighed(self, rows: np.ndarray, features: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -36,6 +36,7 @@ from planners.tree import ABSENT, Tree, allocate, matching_child, reroot
 # Atari game) and continuous, and for how long a continuous action is held.
 DISCRETE_DEPTH, CONTINUOUS_DEPTH, HELD = 5.0, 0.4, 0.05
 SAMPLES, WIDENING, EXPONENT = 16, 2.0, 0.5  # of continuous actions
+DISCOUNT = 0.99  # of a control step
 # Simulations per action, the root's own evaluation among them, for which the default rollouts of a
 # small budget are shortened.
 FEWEST = 2
@@ -93,7 +94,7 @@ class MCTS:
       seconds: Of a decision of all environments; no new round begins after these. Not for gumbel,
         whose schedule is made from the budget.
       leaves: Selected in each tree before the model is called once for all of them.
-      discount: Per control step.
+      discount: Per control step. None: that of the prior's values, and 0.99 where it has none.
       repeat: Control steps that an action is held. None: 1 where actions are discrete, else 0.05 s.
       depth: Control steps of the random rollout that values a leaf, with the prior's value at its
         end; 0: the prior's value alone. None: 0 where the prior has a value, else 5 s where actions
@@ -124,7 +125,7 @@ class MCTS:
         budget: int,
         seconds: float | None = None,
         leaves: int = 4,
-        discount: float = 0.99,
+        discount: float | None = None,
         repeat: int | None = None,
         depth: int | None = None,
         reuse: bool = True,
@@ -178,7 +179,7 @@ class MCTS:
             *self.search.rule(normalise),
             self.width if self.discrete else widening or WIDENING,
             EXPONENT if exponent is None else exponent,
-            discount**self.repeat,
+            np.nan,  # the discount of an edge
             leaves,
             outcomes,
         )
@@ -195,6 +196,12 @@ class MCTS:
                 f"planner.budget is {budget}: a simulation in task {spec.name} takes {least}"
                 f" control steps; give at least {least * spec.budget_per_step}"
             )
+
+    def discount_of(self, prior: Prior) -> float:
+        """The discount of a control step, with a prior."""
+        if self.discount is not None:
+            return self.discount
+        return prior.discount ** (1 / self.repeat) if prior.has_value else DISCOUNT
 
     @property
     def greedy(self) -> "MCTS":
@@ -214,6 +221,8 @@ class MCTS:
         clock = Clock(self.seconds)
         by_value = self.depth == 0 or (self.depth is None and prior.has_value)
         depth = 0 if by_value else self.rollout
+        discount = self.discount_of(prior)
+        self.rule["discount"] = discount**self.repeat
         simulations = (self.steps - depth) // (self.repeat + depth)
         kind = Shared if self.transpositions else Evaluator
         proposes = not self.discrete and self.proposal != "levels" and hasattr(prior, "propose")
@@ -227,7 +236,7 @@ class MCTS:
             width=width,
             leaves=self.leaves,
             repeat=self.repeat,
-            discount=self.discount,
+            discount=discount,
             depth=depth,
             guided=self.discrete and not isinstance(self.search, UCT),
             levels=levels,

@@ -31,7 +31,7 @@ def settle(config: Any, learns: bool, plans: bool = False, modelled: bool = Fals
       UserError: for a search that can't be made in a learned model.
     """
 
-    def default(group: str, name: str, value: int | str) -> None:
+    def default(group: str, name: str, value: float | str) -> None:
         node = config[group]
         if OmegaConf.is_dict(node) and name in node and node[name] is None:
             node[name] = value
@@ -45,6 +45,11 @@ def settle(config: Any, learns: bool, plans: bool = False, modelled: bool = Fals
         )
     if "repeat" in config.get("world_model", {}):  # such a model steps from decision to decision
         default("planner", "repeat", 1)
+    learner = str(OmegaConf.select(config, "learner._target_")).rpartition(".")[2]
+    if learner == "Distill" and search not in ("iw", "fmc"):  # both are per control step
+        default("planner", "discount", config.learner.discount)
+    if learner == "NoLearner" and OmegaConf.select(config, "planner.optimizer"):
+        default("planner", "discount", 1.0)
     default("budget", "env_steps", 100_000 if learns else 0)
     default("evaluation", "episodes", (3 if plans else 10) if learns else 1)
     # Of Atari games alone. The truth's states have no pixels, so that a learner beside it sees RAM.

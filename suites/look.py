@@ -168,7 +168,7 @@ def draw_each(
     with stage(settings, task) as draw:
         for decision in decisions:
             begin = time.perf_counter()
-            search = search_of(decision, agent.planner, agent.model, facts, names)
+            search = search_of(decision, agent, facts, names)
             lines, shown = [], ""
             if isinstance(search, Fan) and hasattr(task.simulation, "model"):
                 points, shown = trace_fan(search, agent.model, decision.state)

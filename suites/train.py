@@ -163,7 +163,9 @@ class Trainer:
             if said and self._practises:
                 sources["learner"].refresh()
         if "learner" in sources:
-            self._remember(learner.update(sources["learner"]))
+            with _told():
+                said = learner.update(sources["learner"])
+            self._remember(said)
 
     def _plan(self, noise: Noise) -> Plan:
         """A decision; at random while a world model has seen too little."""

@@ -93,7 +93,7 @@ def endless(seed, actions=4, size=30) -> Finite:
 class Oracle:
     """Given values and logits of each state, for discrete actions."""
 
-    has_value = True
+    has_value, discount = True, 0.99
 
     def __init__(self, values, logits):
         self.values, self.of_logits = values, logits

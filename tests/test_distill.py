@@ -19,6 +19,7 @@ from learners.interface import Transitions
 from planners.interface import Plan
 from planners.noise import Noise
 from suites.checkpoints import load_state
+from suites.command import composing, from_words
 from suites.evaluate import Agent
 from suites.ledger import Meter
 from suites.tasks.toy import ChainTask
@@ -331,6 +332,13 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(agent, command, tmp_path,
     assert last["score"] >= 1  # the goal, in each episode
 
 
+@pytest.mark.parametrize("planner", ["mpc", "mcts"])
+def test_the_planner_discounts_as_the_learner_does(planner):
+    with composing():
+        said = from_words([f"planner={planner}", "learner=distill", "learner.discount=0.97"])
+    assert said.config.planner.discount == 0.97
+
+
 @pytest.mark.parametrize("proposal", ["levels", "prior"])
 def test_alphazero_with_continuous_actions(proposal, command, tmp_path):
     words = ("agent=alphazero", "task=pendulum", "planner.budget=40", "evaluation.episodes=1")
@@ -344,7 +352,7 @@ def test_alphazero_with_continuous_actions(proposal, command, tmp_path):
     ("words", "said"),
     [
         (("learner=distill",), "learns from what a planner decides"),
-        (("planner=mpc", "learner=distill"), "give planner.discount=0.99"),
+        (("planner=mpc", "planner.discount=1.0", "learner=distill"), "give planner.discount=0.99"),
         (("agent=polo", "learner.warmup=5"), "learner.warmup is 5"),
         (("agent=polo", "learner.value=false"), "nothing to learn"),
         (("agent=polo", "learner.trace=2"), "learner.trace is 2"),

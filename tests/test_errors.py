@@ -83,6 +83,9 @@ def test_an_optimizer_that_makes_no_sense_with_discrete_actions(command, optimiz
     ("words", "said"),
     [
         (("planner=mpc", "planner.beta=nan"), "planner.beta is nan: give a number"),
+        (("learner=sac", "learner.twin=no"), "learner.twin is 'no': give true or false"),
+        (("agent=tdmpc2", "world_model.half=off"), "world_model.half is 'off': give true or false"),
+        (("learner=rainbow", "task=toy-chain", "learner.noisy=false"), "explores nothing: give"),
         (("agent=pets", "planner=mcts", "planner.search=fmc"), "no learned world model tells"),
         (("planner=mcts", "planner.search=[iw]"), "planner.search is '['iw']': choose one of uct"),
     ],

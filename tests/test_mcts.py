@@ -22,6 +22,7 @@ from finite import (
 )
 from omegaconf import OmegaConf
 
+from learners.none import NoLearner
 from planners.searches import OPTIONS as OPTIONS_OF
 from planners.searches import make_planner
 from planners.selection import halving_schedule
@@ -261,6 +262,15 @@ def test_a_rollout_ends_with_the_value_of_the_prior():
     model, prior = Finite(0 * ones.astype(int), ones, ones), Oracle(np.array([10.0]), None)
     plan, _ = decide(make("uct", 7, 1, depth=3, discount=0.9), model, prior=prior)
     assert np.isclose(plan.value[0], 1 + 0.9 + 0.9**2 + 0.9**3 + 0.9**4 * 10)
+
+
+def test_the_discount_is_that_of_the_values():
+    """Per decision, as a learner has it, while the planner's own is per control step."""
+    prior: Any = Oracle(np.zeros(3), np.zeros((3, 1)))
+    prior.discount = 0.5
+    assert make("uct", 30, repeat=3).discount_of(prior) ** 3 == pytest.approx(0.5)
+    assert make("uct", 30, discount=0.9, repeat=3).discount_of(prior) == 0.9
+    assert make("uct", 30, repeat=3).discount_of(NoLearner(make_spec())) == 0.99
 
 
 def test_a_held_action_is_discounted_by_control_steps():

@@ -38,6 +38,21 @@ def make(spec=None, seed=0, env_steps=None, **options):
     return ppo.make_ppo(spec or facts(), seed, "cpu", env_steps, **{**SMALL, **options})
 
 
+def test_what_is_evaluated_stays_in_the_box():
+    learner = make()
+    *_, (_, bias) = learner.networks.actor.named_parameters()
+    with torch.no_grad():
+        bias.fill_(3.0)
+    best = learner.greedy.sample(np.zeros((1, *VECTORS.shape)), None)
+    assert (best == TORQUES.high).all()
+
+
+def test_pictures_of_another_size_are_refused():
+    small = Box(0, 255, (1, 64, 64), np.uint8)
+    with pytest.raises(ValueError, match=r"pictures \(1, 64, 64\): expected \[C, 84, 84\]"):
+        make(facts(small))
+
+
 def decide(learner, source, decision):
     """One decision with random consequences, a function of its number alone; what is said then."""
     random = np.random.default_rng(decision)

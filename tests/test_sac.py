@@ -1,6 +1,8 @@
 """Soft actor-critic and TD3: their parts by hand, small worlds with known values."""
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from learning import make, make_spec, options, parameters, random_transitions, t
 from learners import squashed
 from learners.flops import Flops
 from planners.noise import Noise
+from planners.searches import make_planner
 
 SMALL = {
     "sac": {"actor_width": 16, "critic_width": 16, "batch": 16, "warmup": 4, "capacity": 1000},
@@ -68,6 +71,22 @@ def test_actions_of_a_box(tmp_path):
         greedy = learner.greedy.sample(np.zeros((2, 2)), None)
         assert greedy.shape == (2, 1)
         assert greedy[0] == greedy[1]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_search_that_is_evaluated_draws_different_actions(name, tmp_path):
+    """Of the policy, whose most probable action would be the only one."""
+    spec = make_spec(2, 1)
+    spec.control_dt, spec.budget_per_step = 0.1, 1
+    learner, _ = trained(name, tmp_path, steps=40, spec=spec)
+    model = SimpleNamespace(
+        step=lambda state, action: (state + action, -np.abs(state[:, 0]), np.ones(len(state))),
+        features=lambda state: state,
+    )
+    planner: Any = make_planner(spec, "uct", 20, depth=0, repeat=1, proposal="prior")
+    begin = planner.init(1)
+    _, carry = planner.plan(model, learner.greedy, np.zeros((1, 2)), begin, Noise(0, [0], 0))
+    assert len(np.unique(carry.tree.actions[0, 0], axis=0)) == planner.width
 
 
 @pytest.mark.parametrize("name", SMALL)

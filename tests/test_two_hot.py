@@ -31,6 +31,13 @@ def test_the_root_and_its_inverse():
     np.testing.assert_allclose(unsquash(squash(x.float())), x, rtol=1e-4, atol=1e-4)
 
 
+def test_what_is_no_number_has_no_bin_and_a_loss_that_is_none():
+    bins = Bins(21, 5.0, ROOT, CPU, NAMES)
+    x = torch.tensor([0.5, torch.nan])
+    found = bins.divergence(torch.zeros(2, 21), x)
+    assert found.isnan().tolist() == [False, True]
+
+
 @SCALES
 @pytest.mark.parametrize(("count", "limit"), [(21, 5.0), (61, 30.0), (2, 5.0), (13, 30.0)])
 def test_two_hot_goes_there_and_back(scale, count, limit):

@@ -10,6 +10,7 @@ from planners.fmc import FMC
 from planners.iw import IW
 from planners.mcts import MCTS
 from planners.tree import ABSENT
+from suites.evaluate import Agent
 from suites.looking.replay import Decision
 
 SIGNS = "-0+"
@@ -103,23 +104,25 @@ class Rows:
 Search = SearchTree | Fan | Rows
 
 
-def search_of(decision: Decision, planner: Any, model: Any, facts: Any, names: list[str]) -> Search:
+def search_of(decision: Decision, agent: Agent, facts: Any, names: list[str]) -> Search:
     """What the planner's search held at a decision.
 
     Arguments:
-      model: Rolls out what was executed, where no candidate needs to be just that.
+      agent: Its model rolls out what was executed, where no candidate needs to be just that.
       facts: Of the task.
       names: Of its actions, where these are discrete; else empty.
     """
+    planner = agent.planner
     if isinstance(planner, MCTS):
-        return _mcts_tree(decision, planner, facts.action_space, names)
+        discount = planner.discount_of(agent.prior)
+        return _mcts_tree(decision, planner, discount, facts.action_space, names)
     if isinstance(planner, IW):
         return _iw_tree(decision, planner, names)
     if isinstance(planner, FMC):
         return _walkers(decision, facts.action_space, names)
     if names:
         return _candidates(decision, planner, facts.action_space, names)
-    return _fan(decision, planner, model, facts.control_dt)
+    return _fan(decision, planner, agent.model, facts.control_dt)
 
 
 def action_names(task: Any) -> list[str]:
@@ -140,15 +143,16 @@ def describe(action: np.ndarray, space: Any) -> str:
     return "".join(SIGNS[third] for third in thirds)
 
 
-def _mcts_tree(decision: Decision, planner: MCTS, space: Any, names: list[str]) -> SearchTree:
+def _mcts_tree(
+    decision: Decision, planner: MCTS, discount: float, space: Any, names: list[str]
+) -> SearchTree:
     tree, edges = decision.carry.tree, decision.carry.tree.edges[0]
     nodes = tree.nodes[0, : tree.summaries["size"][0]]
     used = nodes["parent"] != ABSENT  # a node on which the model diverged hangs nowhere
     used[0] = True
     place = np.where(used, np.cumsum(used) - 1, ABSENT)
     nodes = nodes[used]
-    discount = planner.discount**planner.repeat
-    value = nodes["reward"] + discount * nodes["continuation"] * nodes["value"]
+    value = nodes["reward"] + discount**planner.repeat * nodes["continuation"] * nodes["value"]
     value[0] = nodes["value"][0]
     words = [""]
     for above, action in zip(nodes["parent"][1:], nodes["action"][1:], strict=True):
