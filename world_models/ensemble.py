@@ -62,8 +62,8 @@ class Imagine:
 class Ensemble(Stored):
     """An ensemble of dynamics models.
 
-    A state is that of P particles, each an observation. All candidate plans see the same noise, so
-    that they differ by what they do; it is a function of the state that is planned in.
+    A state is that of P particles, each an observation. All candidate plans see the same normals,
+    which are a function of the state that is planned in; with `ts1` each draws members of its own.
 
     Arguments:
       spec: Facts of the task; observations are vectors, actions a box or discrete.
@@ -254,26 +254,25 @@ class Ensemble(Stored):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Changes, and rewards if learned, [*shape, out], and ends [*shape, 1], of [rows, in].
 
-        The particles are shared out among the members, those of a number alike in all candidates
-        of a shape [B, K, P]. Normals are drawn [B, 1, P, out].
+        The rows, of which the particle is the last axis of the shape, are shared out among the
+        members. Normals are drawn [B, 1, P, out].
         """
-        batch, candidates, particles = shape
-        count = batch * particles
-        # Each member has as many places: some particles go twice.
-        holds = torch.arange(count + -count % self.members) % count
+        rows = len(inputs)
         if self.sampling == "tsinf":
-            holds = holds.view(-1, self.members).T.reshape(-1)
-            place = holds.argsort()
+            order = torch.arange(rows).view(-1, self.members).T.reshape(-1)
         else:
-            place = torch.randperm(len(holds), generator=noise)[:count]
-            holds[place] = torch.arange(count)
-        holds, place = holds.to(self.device), place.to(self.device)
-        each = inputs.view(batch, candidates, particles, -1).transpose(1, 2).flatten(0, 1)
-        shared = each[holds].view(self.members, -1, inputs.shape[1])
+            order = torch.randperm(rows, generator=noise)
+        order = order.to(self.device)
+        # As many rows for each: some of them twice.
+        padded = order[torch.arange(rows + -rows % self.members, device=self.device) % rows]
+        shared = inputs[padded].view(self.members, -1, inputs.shape[1])
         mean, log_variance, ending = self.network(shared)
-        merged = torch.cat([mean, log_variance, ending], dim=-1).view(len(holds), candidates, -1)
-        found = merged[place].view(batch, particles, candidates, -1).transpose(1, 2)
-        mean, log_variance, ending = found.split([self.outputs, self.outputs, 1], dim=-1)
+        merged = torch.cat([mean, log_variance, ending], dim=-1).flatten(0, 1)[:rows]
+        found = torch.empty_like(merged)
+        found[order] = merged
+        mean, log_variance, ending = found.view(*shape, -1).split(
+            [self.outputs, self.outputs, 1], dim=-1
+        )
         if self.probabilistic:
             mean = mean + (0.5 * log_variance).exp() * drawn
         ends = (ending > 0) & self.network.ends
@@ -288,7 +287,10 @@ class Ensemble(Stored):
         return self._fit(source) if self.pace.due(source) > 0 else {}
 
     def _fit(self, source: Replay) -> dict[str, float]:
-        """Go on from the present weights until held-out data are predicted no better."""
+        """Go on from the present weights until held-out data are predicted no better.
+
+        Of the new weights those are kept that predict them best.
+        """
         drawn = source.everything(self.device)
         inputs = torch.cat([drawn.observation, drawn.action], dim=1)
         change = drawn.next_observation - drawn.observation
@@ -306,7 +308,8 @@ class Ensemble(Stored):
         # Each member learns from a bootstrap sample of its own.
         chosen = torch.randint(len(rest), (self.members, len(rest)), generator=self.generator)
         chosen = rest[chosen.to(self.device)]
-        best, weights = self._errors(*held_out), self._weights()
+        # The first new weights stay in any case: the old ones can't know what has come since.
+        best, weights = torch.full((self.members,), torch.inf, device=self.device), self._weights()
         losses, stale, epoch = [], 0, 0
         while stale < self.patience and epoch < self.epochs:
             losses += [
