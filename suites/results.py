@@ -379,16 +379,12 @@ def distinct(results: Results) -> Results:
 
     Runs that differ only in how often they were evaluated are no other seeds. Warns of the others.
     """
+    episodes, counts = results.rows["episodes"][results.last], np.diff(results.first)
+    worth = list(zip(episodes.tolist(), counts.tolist(), strict=True))
     best: dict[tuple[str, str, int], int] = {}
-
-    def worth(i: int) -> tuple[float, int]:
-        return float(results.rows["episodes"][results.last[i]]), results.of(i).stop - results.first[
-            i
-        ]
-
     for i, (run, method) in enumerate(zip(results.runs, results.methods, strict=True)):
         key = run.task, method, run.seed
-        if key not in best or worth(best[key]) < worth(i):
+        if key not in best or worth[best[key]] < worth[i]:
             best[key] = i
     kept = np.isin(np.arange(len(results.runs)), list(best.values()))
     for i in np.flatnonzero(~kept):
