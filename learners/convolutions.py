@@ -17,6 +17,16 @@ def pictures(space: Any) -> bool:
     return space.dtype == np.uint8 and len(space.shape) == 3
 
 
+def check_size(space: Any) -> None:
+    """Refuse pictures that the convolutions can't see.
+
+    Raises:
+      ValueError: for another size than 84 x 84.
+    """
+    if space.shape[1:] != (SIZE, SIZE):
+        raise ValueError(f"observations are pictures {space.shape}: expected [C, {SIZE}, {SIZE}]")
+
+
 def channels_last(frames: torch.Tensor) -> torch.Tensor:
     """Frames [N, C, height, width] of bytes as floats, a new tensor.
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from learners.convolutions import SIZE, pictures, torso
+from learners.actor import GreedyActor
+from learners.convolutions import check_size, pictures, torso
 
 CONTINUOUS = ("sac", "simba", "td3", "ppo")  # learners for other actions
 
@@ -45,13 +46,12 @@ def encoder(space: Any, kind: str, batch_norm: bool = False) -> tuple[nn.Module,
     """
     if not pictures(space):
         return Flat(), nn.Identity(), int(np.prod(space.shape))
-    if space.shape[1:] != (SIZE, SIZE):
-        raise ValueError(f"observations are pictures {space.shape}: expected [C, {SIZE}, {SIZE}]")
+    check_size(space)
     stack, size = torso(kind, space.shape[0], batch_norm)
     return stack[0], stack[1:], size
 
 
-class Greedy:
+class Greedy(GreedyActor):
     """The best action of a learner, as a `planners.interface.DiscretePrior`: what is evaluated.
 
     Arguments:
@@ -60,20 +60,9 @@ class Greedy:
       epsilon: How often the action is random after all.
     """
 
-    has_value = True
-
     def __init__(self, learner: Any, start: int, epsilon: float = 0.0):
-        self._learner, self._start, self._epsilon = learner, start, epsilon
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the learner's networks so far."""
-        return self._learner.flops
-
-    @property
-    def discount(self) -> float:
-        """Of the learner's values, per decision."""
-        return self._learner.discount
+        super().__init__(learner)
+        self._start, self._epsilon = start, epsilon
 
     def sample(self, features: np.ndarray, noise: Any) -> np.ndarray:
         """Actions [B] for features [B, *O]."""
@@ -83,10 +72,6 @@ class Greedy:
     def logits(self, features: np.ndarray) -> np.ndarray:
         """The learner's logits [N, n] of features [N, *O]."""
         return self._learner.logits(features)
-
-    def value(self, features: np.ndarray) -> np.ndarray:
-        """The learner's values [N] of features [N, *O]."""
-        return self._learner.value(features)
 
 
 def explore(best: np.ndarray | int, epsilon: float, actions: int, noise: Any) -> np.ndarray:

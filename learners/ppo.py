@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from learners.actor import GreedyActor
-from learners.convolutions import SIZE
+from learners.convolutions import check_size
 from learners.flops import Flops
 from learners.policies import ActorCritic
 from learners.rollouts import Rollouts, advantages, following_values, running_returns
@@ -141,11 +141,10 @@ def make_ppo(spec: Any, seed: int, device: str, env_steps: int | None, **options
     Raises:
       ValueError: for bad options.
     """
-    shape = spec.observation_space.shape
-    pixels = len(shape) == 3
+    pixels = len(spec.observation_space.shape) == 3
     given = {name: value for name, value in options.items() if value is not None}
-    if pixels and shape[1:] != (SIZE, SIZE):
-        raise ValueError(f"observations are pictures {shape}: expected [C, {SIZE}, {SIZE}]")
+    if pixels:
+        check_size(spec.observation_space)
     if not pixels and "torso" in given:
         raise ValueError(f"learner.torso is for pixels, and {spec.name} shows none: leave it out")
     return PPO(spec, seed, device, env_steps, replace(PIXELS if pixels else VECTORS, **given))

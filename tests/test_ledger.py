@@ -143,7 +143,7 @@ def test_a_sweep_is_no_run_beside_its_own(monkeypatch, tmp_path):
     lines = {
         1: "python3\0-m\0suites.run\0-m\0seed=0,1\0",
         2: "/usr/bin/python3\0-m\0suites.run\0seed=0\0",
-        3: "python3\0/work/suites/run.py\0seed=1\0",
+        3: "python3\0suites/run.py\0seed=1\0",
         4: "bash\0-c\0python -m suites.run\0",
     }
     files = {f"/proc/{process}/cmdline": line.encode() for process, line in lines.items()}
