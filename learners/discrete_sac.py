@@ -20,6 +20,7 @@ from learners.networks import mlp
 from learners.optimisation import descend, soft_optimisers
 from learners.pace import Pace
 from learners.stored import STEPS, Stored
+from suites.parameters import Count, Limit, Natural, NonNegative, Positive, Share, checked
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
 METRICS = (*LOSSES, "value", "entropy", "temperature")
@@ -53,30 +54,31 @@ class DiscreteSAC(Stored):
     STORED = ("networks", "actor_optimiser", "critic_optimiser", *STEPS)
     trains, has_value, on_policy = True, True, False
 
+    @checked("learner")
     def __init__(
         self,
         spec: Any,
         seed: int,
         device: str,
-        num_envs: int,
+        num_envs: Count,
         torso: str,
-        actor_width: int,
-        actor_depth: int,
-        critic_width: int,
-        critic_depth: int,
-        learning_rate: float,
-        weight_decay: float,
-        batch: int,
-        capacity: int,
-        warmup: int,
-        ratio: float,
-        discount: float,
-        tau: float,
-        temperature: float,
+        actor_width: Count,
+        actor_depth: Natural,
+        critic_width: Count,
+        critic_depth: Natural,
+        learning_rate: Positive,
+        weight_decay: NonNegative,
+        batch: Count,
+        capacity: Count,
+        warmup: Natural,
+        ratio: NonNegative,
+        discount: Share,
+        tau: Share,
+        temperature: Positive,
         target_entropy: float,
         twin: bool,
-        reward_scale: float,
-        reward_clip: float | None = None,
+        reward_scale: Positive,
+        reward_clip: Limit | None = None,
     ):
         self.actions, self.start = actions_of(spec)
         self.space = spec.observation_space

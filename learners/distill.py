@@ -27,6 +27,7 @@ from learners.policies import BOUND, Categorical, Gaussian
 from learners.sequences import SequenceReplay, Sequences
 from learners.squashed import ActionBox
 from learners.stored import STEPS, Stored
+from suites.parameters import Count, Discount, Limit, Natural, NonNegative, Positive, Share, checked
 
 
 class Distill(Stored):
@@ -64,30 +65,31 @@ class Distill(Stored):
     STORED = ("networks", "optimiser", *STEPS)
     trains, on_policy, imitates = True, False, True
 
+    @checked("learner")
     def __init__(
         self,
         spec: Any,
         seed: int,
         device: str,
-        num_envs: int,
+        num_envs: Count,
         policy: bool,
         value: bool,
-        width: int,
-        depth: int,
-        members: int,
-        prior_scale: float,
-        optimism: float,
-        least_deviation: float,
-        learning_rate: float,
-        batch: int,
-        length: int,
-        capacity: int,
-        warmup: int,
-        ratio: float,
-        discount: float,
-        trace: float,
-        tau: float,
-        half_life: float | None,
+        width: Count,
+        depth: Natural,
+        members: Count,
+        prior_scale: NonNegative,
+        optimism: NonNegative,
+        least_deviation: Positive,
+        learning_rate: Positive,
+        batch: Count,
+        length: Count,
+        capacity: Count,
+        warmup: Natural,
+        ratio: NonNegative,
+        discount: Discount,
+        trace: Discount,
+        tau: Share,
+        half_life: Limit | None,
     ):
         if len(spec.observation_space.shape) != 1:
             raise ValueError(
@@ -96,25 +98,14 @@ class Distill(Stored):
             )
         if not (policy or value):
             raise ValueError("learner.policy and learner.value are both false: nothing to learn")
-        for key, number in {"discount": discount, "trace": trace}.items():
-            if not 0 < number <= 1:
-                raise ValueError(f"learner.{key} is {number}: give a number above 0, up to 1")
-        for key, number in {"members": members, "length": length, "batch": batch}.items():
-            if number < 1:
-                raise ValueError(f"learner.{key} is {number}: give a whole number of at least 1")
-        for key, number in {"optimism": optimism, "prior_scale": prior_scale}.items():
-            if number < 0:
-                raise ValueError(f"learner.{key} is {number}: give a number of at least 0")
-        if least_deviation <= 0:
-            raise ValueError(f"learner.least_deviation is {least_deviation}: give more than 0")
         if warmup < length * num_envs:
             raise ValueError(
                 f"learner.warmup is {warmup}: the first runs need {length * num_envs} decisions"
             )
-        if half_life is not None and not (half_life > 0 and policy):
+        if half_life is not None and not policy:
             raise ValueError(
-                f"learner.half_life is {half_life}: give a positive number of decisions, and"
-                " learner.policy=true"
+                f"learner.half_life is {half_life}, but no policy is learned that could act: give"
+                " learner.policy=true, or leave it out"
             )
         self.spec, self.device, self.num_envs = spec, torch.device(device), num_envs
         self.learns_policy, self.learns_value = policy, value

@@ -21,6 +21,7 @@ from learners.frame_replay import Batch, FrameReplay
 from learners.pace import Pace
 from learners.q_network import QNetwork, project
 from learners.stored import STEPS, Stored
+from suites.parameters import Count, Limit, Natural, NonNegative, Positive, Share, checked
 
 METRICS = ("q_loss", "value", "gradient_norm")
 
@@ -66,47 +67,47 @@ class DQN(Stored):
     STORED = ("network", "target", "optimiser", *STEPS)
     trains, has_value, on_policy = True, True, False
 
+    @checked("learner")
     def __init__(
         self,
         spec: Any,
         seed: int,
         device: str,
-        num_envs: int,
+        num_envs: Count,
         torso: str,
-        width: int,
-        depth: int | None,
+        width: Count,
+        depth: Natural | None,
         batch_norm: bool,
         double: bool,
         dueling: bool,
         prioritised: bool,
-        n_step: int,
+        n_step: Count,
         distributional: bool,
         noisy: bool,
-        learning_rate: float,
-        adam_epsilon: float,
-        gradient_norm: float | None,
-        batch: int,
-        capacity: int,
-        warmup: int,
-        ratio: float,
-        discount: float,
-        target_period: int,
-        reward_clip: float | None,
-        reward_scale: float,
-        epsilon_start: float,
-        epsilon_end: float,
-        epsilon_decisions: int,
-        evaluation_epsilon: float,
-        priority_exponent: float,
-        beta: float,
-        beta_decisions: int,
-        atoms: int,
+        learning_rate: Positive,
+        adam_epsilon: Positive,
+        gradient_norm: Limit | None,
+        batch: Count,
+        capacity: Count,
+        warmup: Natural,
+        ratio: NonNegative,
+        discount: Share,
+        target_period: Count,
+        reward_clip: Limit | None,
+        reward_scale: Positive,
+        epsilon_start: Share,
+        epsilon_end: Share,
+        epsilon_decisions: Natural,
+        evaluation_epsilon: Share,
+        priority_exponent: NonNegative,
+        beta: Share,
+        beta_decisions: Natural,
+        atoms: Count,
         value_min: float,
         value_max: float,
-        noise_sigma: float,
+        noise_sigma: NonNegative,
     ):
         self.actions, self.start = actions_of(spec)
-        _check(n_step=n_step, batch=batch, target_period=target_period, width=width)
         if distributional and not (atoms > 1 and value_min < value_max):
             raise ValueError(
                 f"learner.atoms is {atoms}, from value_min {value_min} to value_max {value_max}:"
@@ -269,9 +270,3 @@ def _anneal(schedule: tuple[float, float, int], decisions: int) -> float:
     """From the first number to the second within so many decisions."""
     first, last, within = schedule
     return first + (last - first) * min(decisions / max(within, 1), 1.0)
-
-
-def _check(**numbers: int) -> None:
-    for name, number in numbers.items():
-        if number < 1:
-            raise ValueError(f"learner.{name} is {number}: give a whole number of at least 1")

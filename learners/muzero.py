@@ -19,6 +19,7 @@ from learners.residual import head, latent_shape
 from learners.sequences import Sequences
 from learners.stored import Stored
 from learners.two_hot import ROOT, Bins, divergence
+from suites.parameters import Count, Limit, NonNegative, Positive, Share, checked
 
 
 class MuZeroHeads(Stored):
@@ -52,35 +53,30 @@ class MuZeroHeads(Stored):
     needs_policy = True
     updates = 0
 
+    @checked("learner")
     def __init__(
         self,
         spec: Any,
         seed: int,
         device: str,
-        num_envs: int,
-        channels: int | None,
-        width: int | None,
-        hidden: int,
-        bins: int,
-        limit: float,
-        discount: float,
-        n_step: int,
-        value_weight: float,
-        reanalysis: float,
-        learning_rate: float,
-        weight_decay: float,
-        gradient_norm: float,
-        grid: int | None,
-        exploration: float,
+        num_envs: Count,
+        channels: Count | None,
+        width: Count | None,
+        hidden: Count,
+        bins: Count,
+        limit: Positive,
+        discount: Share,
+        n_step: Count,
+        value_weight: NonNegative,
+        reanalysis: NonNegative,
+        learning_rate: Positive,
+        weight_decay: NonNegative,
+        gradient_norm: Limit,
+        grid: Count | None,
+        exploration: Share,
     ):
         if channels is None or width is None or grid is None:
             raise ValueError("learner=muzero reads latents: choose world_model=muzero with it")
-        if n_step < 1:
-            raise ValueError(f"learner.n_step is {n_step}: give a whole number of at least 1")
-        if reanalysis < 0:
-            raise ValueError(f"learner.reanalysis is {reanalysis}: give a number from 0 on")
-        if not 0 <= exploration <= 1:
-            raise ValueError(f"learner.exploration is {exploration}: give a number from 0 to 1")
         self.code, self.exploration = ActionCode(spec.action_space, grid), exploration
         self.num_envs, self.device = num_envs, torch.device(device)
         self.discount, self.n_step, self.ahead = discount, n_step, n_step

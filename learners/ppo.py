@@ -6,10 +6,9 @@ below, counted within their lists of core, Atari and continuous details. Atari d
 are the task's.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,12 +20,14 @@ from learners.flops import Flops
 from learners.policies import ActorCritic
 from learners.rollouts import Rollouts, advantages, following_values, running_returns
 from learners.stored import Stored
+from suites.parameters import Count, Limit, Natural, NonNegative, Positive, Range, Share, checked
 
 REWARDS = ("scaled", "sign", "raw")
 METRICS = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
 REWARD_BOUND = 10.0  # of scaled rewards, continuous detail 9
 
 
+@checked("learner")
 @dataclass(frozen=True)
 class Settings:
     """What can be chosen.
@@ -51,46 +52,32 @@ class Settings:
       reward_scale: Rewards are multiplied by it at last.
     """
 
-    num_envs: int
-    length: int
-    minibatch: int
-    epochs: int
-    learning_rate: float
-    discount: float
-    trace: float
-    clip: float
-    value_clip: float
-    value_weight: float
-    entropy_weight: float
-    gradient_norm: float
+    num_envs: Count
+    length: Count
+    minibatch: Annotated[int, Range(2)]
+    epochs: Count
+    learning_rate: Positive
+    discount: Share
+    trace: Share
+    clip: Limit
+    value_clip: Limit
+    value_weight: NonNegative
+    entropy_weight: NonNegative
+    gradient_norm: Limit
     torso: str | None
-    width: int
-    depth: int
+    width: Count
+    depth: Natural
     rewards: str
-    reward_scale: float
+    reward_scale: Positive
 
     def __post_init__(self) -> None:
-        for name in ("num_envs", "length", "minibatch", "epochs", "width", "depth"):
-            least = {"minibatch": 2, "depth": 0}.get(name, 1)
-            whole = f"give a whole number of at least {least}"
-            self._check(name, whole, lambda value, least=least: value >= least, int)
-        for name in ("learning_rate", "clip", "value_clip", "gradient_norm", "reward_scale"):
-            self._check(name, "give a number above 0", lambda value: value > 0)
-        for name in ("value_weight", "entropy_weight"):
-            self._check(name, "give a number of at least 0", lambda value: value >= 0)
-        for name in ("discount", "trace"):
-            self._check(name, "give a number from 0 to 1", lambda value: 0 <= value <= 1)
-        self._check("rewards", f"choose of {', '.join(REWARDS)}", lambda kind: kind in REWARDS, str)
+        if self.rewards not in REWARDS:
+            raise ValueError(f"learner.rewards is {self.rewards}: choose of {', '.join(REWARDS)}")
         total = self.num_envs * self.length
-        fits = f"it must divide num_envs * length, {total}"
-        self._check("minibatch", fits, lambda value: total % value == 0, int)
-
-    def _check(
-        self, name: str, advice: str, fine: Callable[[Any], bool], kind: Any = int | float
-    ) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, kind) or not fine(value):
-            raise ValueError(f"learner.{name} is {value}: {advice}")
+        if total % self.minibatch:
+            raise ValueError(
+                f"learner.minibatch is {self.minibatch}: it must divide num_envs * length, {total}"
+            )
 
 
 # One for all tasks of each kind. Those of pixels are Huang et al.'s. With vectors, theirs take
@@ -182,8 +169,9 @@ class PPO(Stored):
     STORED = ("networks", "optimiser", "generator", "updates", "seen", "running", "counter")
     trains, has_value, on_policy = True, True, True
 
+    @checked("learner")
     def __init__(
-        self, spec: Any, seed: int, device: str, env_steps: int | None, settings: Settings
+        self, spec: Any, seed: int, device: str, env_steps: Natural | None, settings: Settings
     ):
         self.settings, self.env_steps, self.num_envs = settings, env_steps, settings.num_envs
         self.spaces = spec.observation_space, spec.action_space

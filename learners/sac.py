@@ -22,6 +22,7 @@ from learners.optimisation import descend, frozen, soft_optimisers
 from learners.pace import Pace
 from learners.replay import Batch, Replay
 from learners.stored import STEPS, Stored
+from suites.parameters import Count, Natural, NonNegative, Positive, Share, checked
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
 METRICS = (*LOSSES, "value", "entropy", "temperature")
@@ -51,29 +52,30 @@ class SAC(Stored):
     STORED = ("networks", "actor_optimiser", "critic_optimiser", *STEPS)
     trains, has_value, on_policy = True, True, False
 
+    @checked("learner")
     def __init__(
         self,
         spec: Any,
         seed: int,
         device: str,
-        num_envs: int,
+        num_envs: Count,
         network: str,
-        actor_width: int,
-        actor_depth: int,
-        critic_width: int,
-        critic_depth: int,
-        learning_rate: float,
-        weight_decay: float,
-        batch: int,
-        capacity: int,
-        warmup: int,
-        ratio: float,
-        discount: float,
-        tau: float,
-        temperature: float,
+        actor_width: Count,
+        actor_depth: Natural,
+        critic_width: Count,
+        critic_depth: Natural,
+        learning_rate: Positive,
+        weight_decay: NonNegative,
+        batch: Count,
+        capacity: Count,
+        warmup: Natural,
+        ratio: NonNegative,
+        discount: Share,
+        tau: Share,
+        temperature: Positive,
         target_entropy: float,
         twin: bool,
-        reward_scale: float,
+        reward_scale: Positive,
     ):
         squashed.check_box(spec, "sac")
         self.box = squashed.ActionBox(spec.action_space)

@@ -20,8 +20,12 @@ def make_learner(spec: Any, **options: Any) -> SAC | DiscreteSAC:
     """
     discrete = hasattr(spec.action_space, "n")
     form, preset = (DiscreteSAC, DISCRETE) if discrete else (SAC, CONTINUOUS)
-    given = {key: value for key, value in options.items() if value is not None}
     known = [name for name in inspect.signature(form).parameters if name != "spec"]
+    given = {
+        key: value
+        for key, value in options.items()
+        if value is not None or (key in known and key not in preset)
+    }
     for key in given:
         if key not in known:
             raise ValueError(

@@ -21,6 +21,7 @@ from learners.pace import Pace
 from learners.replay import Batch, Replay
 from learners.squashed import ActionBox, check_box
 from learners.stored import STEPS, Stored
+from suites.parameters import Count, Natural, NonNegative, Positive, Share, checked
 
 METRICS = ("critic_loss", "actor_loss", "value")
 
@@ -48,30 +49,29 @@ class TD3(Stored):
     STORED = ("networks", "targets", "actor_optimiser", "critic_optimiser", *STEPS)
     trains, has_value, on_policy = True, True, False
 
+    @checked("learner")
     def __init__(
         self,
         spec: Any,
         seed: int,
         device: str,
-        num_envs: int,
-        width: int,
-        depth: int,
-        learning_rate: float,
-        batch: int,
-        capacity: int,
-        warmup: int,
-        ratio: float,
-        discount: float,
-        tau: float,
-        exploration: float,
-        smoothing: float,
-        smoothing_clip: float,
-        delay: int,
-        reward_scale: float,
+        num_envs: Count,
+        width: Count,
+        depth: Natural,
+        learning_rate: Positive,
+        batch: Count,
+        capacity: Count,
+        warmup: Natural,
+        ratio: NonNegative,
+        discount: Share,
+        tau: Share,
+        exploration: NonNegative,
+        smoothing: NonNegative,
+        smoothing_clip: NonNegative,
+        delay: Count,
+        reward_scale: Positive,
     ):
         check_box(spec, "td3")
-        if delay < 1:
-            raise ValueError(f"learner.delay is {delay}: give a whole number of at least 1")
         self.box = ActionBox(spec.action_space)
         self.size = int(np.prod(spec.observation_space.shape))
         self.device, self.num_envs = torch.device(device), num_envs

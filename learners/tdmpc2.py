@@ -18,6 +18,7 @@ from learners.normed import NormedMLP
 from learners.optimisation import descend, frozen
 from learners.stored import Stored
 from learners.two_hot import SYMLOG, Bins
+from suites.parameters import Count, Limit, NonNegative, Positive, Share, checked
 
 LOG_STD_MIN = -10.0
 PAIR = 2  # critics, of which a target is the minimum and a value the mean
@@ -60,28 +61,29 @@ class TDMPC2(Stored):
     trains, has_value, on_policy, latent = True, True, False, True
     updates = 0
 
+    @checked("learner")
     def __init__(
         self,
         spec: Any,
         seed: int,
         device: str,
-        num_envs: int,
-        repeat: int,
-        size: int,
-        width: int,
+        num_envs: Count,
+        repeat: Count,
+        size: Count,
+        width: Count,
         half: bool,
-        bins: int,
-        bound: float,
-        critics: int,
-        dropout: float,
-        learning_rate: float,
-        gradient_norm: float,
-        horizon: int,
-        rho: float,
-        value_weight: float,
-        entropy_weight: float,
-        discount: float | None,
-        tau: float,
+        bins: Count,
+        bound: Positive,
+        critics: Count,
+        dropout: Share,
+        learning_rate: Positive,
+        gradient_norm: Limit,
+        horizon: Count,
+        rho: Share,
+        value_weight: NonNegative,
+        entropy_weight: NonNegative,
+        discount: Share | None,
+        tau: Share,
     ):
         squashed.check_box(spec, "tdmpc2")
         if critics < PAIR:

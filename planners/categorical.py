@@ -9,12 +9,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from planners.horizon import Carry, RecedingHorizon, move_on, split_budget
+from planners.horizon import Carry, Latency, RecedingHorizon, Seconds, move_on, split_budget
 from planners.interface import Plan, Prior, State, WorldModel
 from planners.noise import Noise
-from planners.sampling import begin, is_flat, make_optimizer, ranking, take
+from planners.sampling import (
+    Iterations,
+    Several,
+    begin,
+    is_flat,
+    make_optimizer,
+    ranking,
+    take,
+)
+from suites.parameters import Count, Discount, Share, checked
 
 
+@checked("planner")
 @dataclass(frozen=True)
 class CEM:
     """Cross-entropy method over a categorical per control step (Rubinstein and Kroese 2004).
@@ -30,12 +40,12 @@ class CEM:
       executes: The `best` candidate or the `mode` of the last distribution.
     """
 
-    explore: float = 0.5
-    hold: float = 0.9
-    iterations: int = 3
-    keep: int = 0
-    elites: float = 0.25
-    momentum: float = 0.1
+    explore: Share = 0.5
+    hold: Share = 0.9
+    iterations: Iterations = 3
+    keep: Several = 0
+    elites: Share = 0.25
+    momentum: Share = 0.1
     executes: ClassVar[str] = "mode"
 
     def sample(self, chances: np.ndarray, noise: Noise, n: int) -> np.ndarray:
@@ -63,11 +73,12 @@ class CEM:
         return np.where(total, self.momentum * chances + (1 - self.momentum) * new, chances)
 
 
+@checked("planner")
 @dataclass(frozen=True)
 class ICEM(CEM):
     """CEM with memory, that executes its best candidate (after iCEM, Pinneri et al. 2020)."""
 
-    keep: int = 3
+    keep: Several = 3
     executes: ClassVar[str] = "best"
 
 
@@ -92,17 +103,18 @@ class DiscreteMPC(RecedingHorizon):
 
     continuous = False
 
+    @checked("planner")
     def __init__(
         self,
         spec: Any,
         optimizer: str,
-        budget: int,
-        horizon: float,
-        single: float | None = None,
-        min_steps: int = 1,
-        max_steps: int = 1000,
-        discount: float | None = 1.0,
-        latency: float = 0.0,
+        budget: Count,
+        horizon: Seconds,
+        single: Seconds | None = None,
+        min_steps: Count = 1,
+        max_steps: Count = 1000,
+        discount: Discount | None = 1.0,
+        latency: Latency = 0.0,
         **options: Any,
     ):
         super().__init__(spec, optimizer, horizon, single, min_steps, max_steps, discount, latency)

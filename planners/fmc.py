@@ -29,19 +29,15 @@ Where this departs from the authors' implementation (github.com/FragileTheory/Fr
 - balance, walkers and steps are adapted from decision to decision, and here they stay.
 """
 
-import math
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from planners.clock import Clock, check_seconds
+from planners.clock import Clock
 from planners.interface import Plan, Prior, State, StepModel
 from planners.lives import lives_lost
 from planners.noise import Noise
-from planners.ranges import check_ranges
-
-# What the options may be.
-RANGES = {"walkers": (2, math.inf), "balance": (0.0, math.inf)}
+from suites.parameters import Count, NonNegative, Positive, Range, checked
 
 
 class Walkers(NamedTuple):
@@ -72,16 +68,15 @@ class FMC:
 
     plan_every, late = 1, False
 
+    @checked("planner")
     def __init__(
         self,
         spec: Any,
-        budget: int,
-        seconds: float | None = None,
-        walkers: int = 32,
-        balance: float = 1.0,
+        budget: Count,
+        seconds: Positive | None = None,
+        walkers: Annotated[int, Range(2)] = 32,
+        balance: NonNegative = 1.0,
     ):
-        check_seconds(seconds)
-        check_ranges(RANGES, {"walkers": walkers, "balance": balance})
         steps = budget // spec.budget_per_step
         if steps < walkers:
             raise ValueError(

@@ -1,11 +1,15 @@
 """What receding-horizon planners share: how far they look, when they plan, what a plan is worth."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from planners.interface import Prior, State, WorldModel
+from suites.parameters import Count, Discount, Range, checked
+
+Seconds = Annotated[float, Range(0, above=True, told="a positive number of seconds")]
+Latency = Annotated[float, Range(0, told="seconds, 0 or more")]
 
 
 @dataclass
@@ -46,37 +50,29 @@ class RecedingHorizon:
 
     continuous = True
 
+    @checked("planner")
     def __init__(
         self,
         spec: Any,
         optimizer: str,
-        horizon: float,
-        single: float | None,
-        min_steps: int,
-        max_steps: int,
-        discount: float | None,
-        latency: float,
+        horizon: Seconds,
+        single: Seconds | None,
+        min_steps: Count,
+        max_steps: Count,
+        discount: Discount | None,
+        latency: Latency,
     ):
         if self.continuous and not hasattr(spec.action_space, "low"):
             raise ValueError(
                 f"planner mpc with optimizer {optimizer} needs continuous actions, and task"
                 f" {spec.name} has {spec.action_space}: choose planner.optimizer=icem or cem"
             )
-        for key, value in {"horizon": horizon, "single": single}.items():
-            if value is not None and value <= 0:
-                raise ValueError(f"planner.{key} is {value}: give a positive number of seconds")
         if single is not None and spec.action_space.shape == (1,):
             horizon = single
-        if min_steps < 1:
-            raise ValueError(f"planner.min_steps is {min_steps}: give at least 1")
         if max_steps < min_steps:
             raise ValueError(
                 f"planner.max_steps is {max_steps}: give at least planner.min_steps, {min_steps}"
             )
-        if discount is not None and not 0 < discount <= 1:
-            raise ValueError(f"planner.discount is {discount}: give a number above 0, up to 1")
-        if latency < 0:
-            raise ValueError(f"planner.latency is {latency}: give seconds, 0 or more")
         self.horizon = int(np.clip(round(horizon / spec.control_dt), min_steps, max_steps))
         self.discount = discount
         self.late = latency > 0

@@ -20,9 +20,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from planners.backward import backward
-from planners.horizon import RecedingHorizon
+from planners.horizon import Latency, RecedingHorizon, Seconds
 from planners.interface import Plan, Prior, State, WorldModel
 from planners.noise import Noise
+from suites.parameters import Count, Discount, checked
 
 SMALLEST_STEP = 1e-3  # of the line search, whose steps are spaced evenly on a logarithmic scale
 MU_MIN, MU_MAX, MU_FACTOR = 1e-6, 1e6, 2.0  # Tassa et al. 2012, section II-F
@@ -145,18 +146,19 @@ class ILQG(RecedingHorizon):
 
     needs_derivatives = True
 
+    @checked("planner")
     def __init__(
         self,
         spec: Any,
-        budget: int,
-        horizon: float,
-        single: float | None = None,
-        min_steps: int = 1,
-        max_steps: int = 1000,
-        discount: float | None = 1.0,
-        latency: float = 0.0,
-        iterations: int | None = None,
-        alphas: int | None = None,
+        budget: Count,
+        horizon: Seconds,
+        single: Seconds | None = None,
+        min_steps: Count = 1,
+        max_steps: Count = 1000,
+        discount: Discount | None = 1.0,
+        latency: Latency = 0.0,
+        iterations: Count | None = None,
+        alphas: Count | None = None,
         **options: Any,
     ):
         super().__init__(spec, "ilqg", horizon, single, min_steps, max_steps, discount, latency)
@@ -169,8 +171,6 @@ class ILQG(RecedingHorizon):
         self.min_steps = min(min_steps, self.horizon)
         self.iterations = 2 if iterations is None else iterations
         self.alphas = 8 if alphas is None else alphas
-        if self.iterations < 1 or self.alphas < 1:
-            raise ValueError("planner.iterations and planner.alphas: give at least 1")
 
     def init(self, batch: int) -> Carry:
         nominal = np.tile(self.middle, (batch, self.horizon, 1))

@@ -39,19 +39,18 @@ Where this departs from that implementation (github.com/bonetblai/rollout-iw): t
 - there is a novelty table for every score (see `LEVELS`).
 """
 
-import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import numpy as np
 from numba import njit
 
 from planners import novelty
-from planners.clock import Clock, check_seconds
+from planners.clock import Clock
 from planners.interface import Plan, Prior, State, StepModel
 from planners.lives import lives_lost
 from planners.noise import Noise
-from planners.ranges import check_flags, check_ranges
+from suites.parameters import Count, Discount, Positive, Range, checked
 
 ABSENT, PENDING = -1, -2  # a successor that is not simulated; one that is being simulated
 COUNT, RANDOM = range(2)  # in `numbers`
@@ -59,9 +58,6 @@ COUNT, RANDOM = range(2)  # in `numbers`
 # those of 2^14 and more share one, and those between 0 and 1 have that of no score.
 LEVELS = 16
 DEATH = -10.0  # reward of losing a life, times `risk`
-
-# What the options may be.
-RANGES = {"risk": (1.0, math.inf), "leaves": (1, math.inf)}
 
 
 class Tree(NamedTuple):
@@ -129,18 +125,19 @@ class IW:
 
     plan_every, late = 1, False
 
+    @checked("planner")
     def __init__(
         self,
         spec: Any,
-        budget: int,
-        seconds: float | None = None,
+        budget: Count,
+        seconds: Positive | None = None,
         features: str = "ram",
-        discount: float = 0.995,
-        risk: float = 1.0,
+        discount: Discount = 0.995,
+        risk: Annotated[float, Range(1)] = 1.0,
         subscores: bool = False,
         caching: bool = True,
         ties: str = "random",
-        leaves: int = 1,
+        leaves: Count = 1,
     ):
         self.steps = budget // spec.budget_per_step
         if self.steps < 1:
@@ -153,12 +150,6 @@ class IW:
             )
         if ties not in ("random", "deepest"):
             raise ValueError(f"planner.ties is '{ties}': choose random or deepest")
-        number = isinstance(discount, int | float) and not isinstance(discount, bool)
-        if not (number and 0 < discount <= 1):
-            raise ValueError(f"planner.discount is {discount}: give a number above 0, up to 1")
-        check_ranges(RANGES, {"risk": risk, "leaves": leaves})
-        check_flags({"subscores": subscores, "caching": caching})
-        check_seconds(seconds)
         self.actions, self.start = int(spec.action_space.n), int(spec.action_space.start)
         self.kind, self.discount, self.risk = novelty.KINDS[features], discount, risk
         self.levels = LEVELS if subscores else 1

@@ -7,15 +7,14 @@ actions, `planners/leaves.py` what is asked of the model and of the prior.
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from planners.clock import Clock, check_seconds
+from planners.clock import Clock
 from planners.interface import Plan, Prior, State, StepModel
 from planners.leaves import NOBODY, Evaluator
 from planners.noise import Noise
-from planners.ranges import check_flags, check_ranges
 from planners.selection import (
     LEAF,
     PUCT,
@@ -31,6 +30,7 @@ from planners.selection import (
 )
 from planners.transpositions import Shared
 from planners.tree import ABSENT, Tree, allocate, matching_child, reroot
+from suites.parameters import Count, Discount, Positive, Range, Share, checked
 
 # Seconds of simulated time: what rollouts look ahead where actions are discrete (300 frames of an
 # Atari game) and continuous, and for how long a continuous action is held.
@@ -41,26 +41,7 @@ DISCOUNT = 0.99  # of a control step
 # small budget are shortened.
 FEWEST = 2
 
-# What the options may be.
-RANGES = {
-    "leaves": (1, 10_000),
-    "depth": (0, 100_000),
-    "repeat": (1, 10_000),
-    "outcomes": (1, 10_000),
-    "samples": (1, 10_000),
-    "widening": (0.1, 10_000.0),
-    "exponent": (0.0, 1.0),
-    "discount": (1e-6, 1.0),
-    "exploration": (0.0, 1e6),
-    "pb_c_init": (0.0, 1e6),
-    "pb_c_base": (1.0, 1e9),
-    "dirichlet_fraction": (0.0, 1.0),
-    "dirichlet_alpha": (1e-3, 1e3),
-    "considered": (1, 100_000),
-    "gumbel_scale": (0.0, 1e3),
-    "value_scale": (0.0, 1e6),
-    "maxvisit_init": (0.0, 1e6),
-}
+Some = Annotated[int, Range(1, 10_000)]
 
 
 @dataclass
@@ -118,24 +99,25 @@ class MCTS:
 
     late, finds_policy = False, True
 
+    @checked("planner")
     def __init__(
         self,
         spec: Any,
         search: str,
-        budget: int,
-        seconds: float | None = None,
-        leaves: int = 4,
-        discount: float | None = None,
-        repeat: int | None = None,
-        depth: int | None = None,
+        budget: Count,
+        seconds: Positive | None = None,
+        leaves: Some = 4,
+        discount: Discount | None = None,
+        repeat: Some | None = None,
+        depth: Annotated[int, Range(0, 100_000)] | None = None,
         reuse: bool = True,
         normalise: str | None = None,
-        outcomes: int = 1,
+        outcomes: Some = 1,
         transpositions: bool = False,
         proposal: str | None = None,
-        samples: int | None = None,
-        widening: float | None = None,
-        exponent: float | None = None,
+        samples: Some | None = None,
+        widening: Annotated[float, Range(0.1, 10_000.0)] | None = None,
+        exponent: Share | None = None,
         **options: Any,
     ):
         space, dt = spec.action_space, spec.control_dt
@@ -145,11 +127,8 @@ class MCTS:
                 f"planner mcts with search {search} needs discrete actions or a vector of"
                 f" continuous ones, and task {spec.name} has {space}"
             )
-        given = {"samples": samples, "widening": widening, "exponent": exponent}
-        checked = {"leaves": leaves, "discount": discount, "repeat": repeat, "depth": depth}
-        check_ranges(RANGES, {**given, **options, **checked, "outcomes": outcomes})
-        check_seconds(seconds)
-        for key, value in {**given, "proposal": proposal}.items():
+        continuous = {"samples": samples, "widening": widening, "exponent": exponent}
+        for key, value in {**continuous, "proposal": proposal}.items():
             if self.discrete and value is not None:
                 raise ValueError(
                     f"planner.{key} is for continuous actions, and task {spec.name} has {space}:"
@@ -159,7 +138,6 @@ class MCTS:
             raise ValueError(f"planner.normalise is '{normalise}': choose one of tree, node")
         if proposal not in (None, "levels", "prior"):
             raise ValueError(f"planner.proposal is '{proposal}': choose one of levels, prior")
-        check_flags({"reuse": reuse, "transpositions": transpositions})
         if transpositions and (outcomes > 1 or not self.discrete):
             raise ValueError(
                 "planner.transpositions needs discrete actions and planner.outcomes=1: nodes share"

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from planners.categorical import CATEGORICAL, DiscreteMPC
-from planners.horizon import Carry, RecedingHorizon, move_on, split_budget
+from planners.horizon import Carry, Latency, RecedingHorizon, Seconds, move_on, split_budget
 from planners.ilqg import ILQG
 from planners.interface import Plan, Planner, Prior, State, TraceModel
 from planners.noise import Noise
 from planners.sampling import SAMPLING, Found, Gaussian, begin, is_flat, make_optimizer
 from planners.splines import KINDS, weights
+from suites.parameters import Count, Discount, checked
 
 BOLD = 3.0  # deviations of bold samples, in those of the others
 PIECE = 0.1  # seconds, after each of which a place on the way is looked at
@@ -83,29 +84,27 @@ class MPC(RecedingHorizon):
       ValueError: for a task whose actions are not continuous, and for bad parameters.
     """
 
+    @checked("planner")
     def __init__(
         self,
         spec: Any,
         optimizer: str,
-        budget: int,
-        horizon: float,
-        single: float | None = None,
-        min_steps: int = 1,
-        max_steps: int = 1000,
-        reach: int | None = None,
-        knots: int | None = None,
+        budget: Count,
+        horizon: Seconds,
+        single: Seconds | None = None,
+        min_steps: Count = 1,
+        max_steps: Count = 1000,
+        reach: Count | None = None,
+        knots: Count | None = None,
         spline: str | None = None,
-        discount: float | None = 1.0,
-        latency: float = 0.0,
+        discount: Discount | None = 1.0,
+        latency: Latency = 0.0,
         **options: Any,
     ):
         super().__init__(spec, optimizer, horizon, single, min_steps, max_steps, discount, latency)
         spline = "linear" if spline is None else spline
         if spline not in KINDS:
             raise ValueError(f"planner.spline is '{spline}': choose one of {', '.join(KINDS)}")
-        for key, value in {"reach": reach, "knots": knots}.items():
-            if value is not None and value < 1:
-                raise ValueError(f"planner.{key} is {value}: give a whole number of at least 1")
         few = spec.action_space.shape[0] <= FEW
         self.optimizer = make_optimizer(optimizer, options, SAMPLING)
         self.explores = self.optimizer.explores
@@ -272,6 +271,7 @@ def newness(way: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return nearest.reshape(batch, candidates, places).sum(axis=-1)
 
 
+@checked("planner")
 def make_planner(spec: Any, optimizer: str, **options: Any) -> Planner:
     """The planner of `planner=mpc`: `MPC` with a sampling optimizer, `DiscreteMPC`, or `ILQG`."""
     if optimizer in CATEGORICAL and not hasattr(spec.action_space, "low"):

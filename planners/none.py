@@ -6,6 +6,7 @@ import numpy as np
 
 from planners.interface import Plan, Prior
 from planners.noise import Noise
+from suites.parameters import Count, checked
 
 
 class NoPlanner:
@@ -21,11 +22,10 @@ class NoPlanner:
 
     late = False
 
-    def __init__(self, spec: Any, repeat: int | None = None):
+    @checked("planner")
+    def __init__(self, spec: Any, repeat: Count | None = None):
         if repeat is None:
             repeat = 1 if hasattr(spec.action_space, "n") else 2
-        if repeat < 1:
-            raise ValueError(f"planner.repeat is {repeat}: give a whole number of at least 1")
         self.plan_every = repeat
 
     def init(self, batch: int) -> None:

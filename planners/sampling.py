@@ -6,26 +6,16 @@ better; candidates whose rollout is not finite come with -inf, and rank last.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Annotated, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
 from planners.noise import Noise, coloured
+from suites.parameters import Range, Share, checked
 
-# What the options of the optimizers may be.
-RANGES = {
-    "sigma": (1e-6, 1e6),
-    "beta": (0.0, 10.0),
-    "iterations": (1, 10_000),
-    "elites": (0.0, 1.0),
-    "momentum": (0.0, 1.0),
-    "keep": (0, 10_000),
-    "temperature": (1e-6, 1e6),
-    "explore": (0.0, 1.0),
-    "hold": (0.0, 1.0),
-    "floor": (0.0, 1e6),
-    "guides": (0, 10_000),
-}
+Several = Annotated[int, Range(0, 10_000)]
+Iterations = Annotated[int, Range(1, 10_000)]
+Spread = Annotated[float, Range(1e-6, 1e6)]
 
 
 @dataclass
@@ -127,11 +117,11 @@ class SamplingOptimizer(ABC):
       explores: Whether, in training, an action of the last Gaussian is executed instead.
     """
 
-    sigma: float = 1.0
-    beta: float = 2.0
-    iterations: int = 2
-    keep: int = 0
-    guides: int = 0
+    sigma: Spread = 1.0
+    beta: Annotated[float, Range(0.0, 10.0)] = 2.0
+    iterations: Iterations = 2
+    keep: Several = 0
+    guides: Several = 0
     executes: ClassVar[str] = "mean"
     explores: ClassVar[bool] = False
 
@@ -150,17 +140,19 @@ class SamplingOptimizer(ABC):
         """The Gaussian of the next iteration, from candidates [B, N, T, A], scores [B, N]."""
 
 
+@checked("planner")
 @dataclass(frozen=True)
 class PredictiveSampling(SamplingOptimizer):
     """The best of Gaussian samples around the nominal (Howell et al. 2022, Algorithm 1)."""
 
-    sigma: float = 0.5
+    sigma: Spread = 0.5
 
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
         best = take(candidates, ranking(scores)[:, :1])[:, 0]
         return where_finite(scores, replace(gaussian, mean=best), gaussian)
 
 
+@checked("planner")
 @dataclass(frozen=True)
 class MPPI(SamplingOptimizer):
     """Softmax-weighted mean of the samples (Williams et al. 2017, "Information-theoretic MPC").
@@ -169,7 +161,7 @@ class MPPI(SamplingOptimizer):
       temperature: In standard deviations of the candidates' scores, so that it has no task's units.
     """
 
-    temperature: float = 0.3
+    temperature: Spread = 0.3
 
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
         finite = np.isfinite(scores)
@@ -185,6 +177,7 @@ class MPPI(SamplingOptimizer):
         return where_finite(scores, replace(gaussian, mean=mean), gaussian)
 
 
+@checked("planner")
 @dataclass(frozen=True)
 class EliteMPPI(SamplingOptimizer):
     """The planner of TD-MPC (Hansen et al. 2022, Algorithm 1; TD-MPC2, 2024, section 3.2).
@@ -197,12 +190,12 @@ class EliteMPPI(SamplingOptimizer):
       floor: Least standard deviation, in half ranges of the action.
     """
 
-    sigma: float = 2.0
-    beta: float = 0.0
-    iterations: int = 6
-    elites: float = 0.125
-    temperature: float = 0.5
-    floor: float = 0.05
+    sigma: Spread = 2.0
+    beta: Annotated[float, Range(0.0, 10.0)] = 0.0
+    iterations: Iterations = 6
+    elites: Share = 0.125
+    temperature: Spread = 0.5
+    floor: Annotated[float, Range(0.0, 1e6)] = 0.05
     explores: ClassVar[bool] = True
 
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
@@ -217,6 +210,7 @@ class EliteMPPI(SamplingOptimizer):
         return where_finite(scores, replace(gaussian, mean=mean, std=std), gaussian)
 
 
+@checked("planner")
 @dataclass(frozen=True)
 class CEM(SamplingOptimizer):
     """Cross-entropy method (Rubinstein and Kroese 2004; for MPC, Chua et al. 2018).
@@ -226,9 +220,9 @@ class CEM(SamplingOptimizer):
       momentum: Weight of the old Gaussian in the new one.
     """
 
-    iterations: int = 4
-    elites: float = 0.25
-    momentum: float = 0.1
+    iterations: Iterations = 4
+    elites: Share = 0.25
+    momentum: Share = 0.1
 
     def refit(self, gaussian: Gaussian, candidates: np.ndarray, scores: np.ndarray) -> Gaussian:
         count = max(2, round(self.elites * candidates.shape[1]))
@@ -241,11 +235,12 @@ class CEM(SamplingOptimizer):
         )
 
 
+@checked("planner")
 @dataclass(frozen=True)
 class ICEM(CEM):
     """CEM with memory, that executes its best candidate (iCEM, Pinneri et al. 2020)."""
 
-    keep: int = 3
+    keep: Several = 3
     executes: ClassVar[str] = "best"
 
 
@@ -277,7 +272,4 @@ def make_optimizer(name: str, options: dict[str, Any], table: dict[str, type[T]]
             raise ValueError(
                 f"planner.{key}: optimizer {name} has no such option; it has {', '.join(known)}"
             )
-    for key, (least, most) in RANGES.items():
-        if key in given and not least <= given[key] <= most:
-            raise ValueError(f"planner.{key} is {given[key]}: give a number from {least} to {most}")
     return table[name](**given)

@@ -3,17 +3,19 @@
 import functools
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numba import njit
 
 from planners.tree import ABSENT, STRUCK, Tree, back_up, expand, take_off
+from suites.parameters import Range, Share, checked
 
 UCB, PROBABLE, HALVING = 0, 1, 2  # kinds of rules
 TINY = 1e-9  # a spread of values below this fraction of them is rounding
 
 
+@checked("planner")
 @dataclass(frozen=True)
 class UCT:
     """UCB1 at every node (Kocsis and Szepesvari 2006, section 2.2), on values in [0, 1].
@@ -22,7 +24,7 @@ class UCT:
       exploration: C in Q + C sqrt(ln N / n).
     """
 
-    exploration: float = 0.3
+    exploration: Annotated[float, Range(0.0, 1e6)] = 0.3
 
     @property
     def greedy(self) -> "UCT":
@@ -34,6 +36,7 @@ class UCT:
         return UCB, float(self.exploration), 0.0, normalise != "node"
 
 
+@checked("planner")
 @dataclass(frozen=True)
 class PUCT:
     """The prior's probabilities guide (Silver et al. 2018; Schrittwieser et al. 2020, appendix B).
@@ -44,10 +47,10 @@ class PUCT:
       dirichlet_alpha: Its concentration.
     """
 
-    pb_c_init: float = 1.25
-    pb_c_base: float = 19652.0
-    dirichlet_fraction: float = 0.0
-    dirichlet_alpha: float = 0.3
+    pb_c_init: Annotated[float, Range(0.0, 1e6)] = 1.25
+    pb_c_base: Annotated[float, Range(1.0, 1e9)] = 19652.0
+    dirichlet_fraction: Share = 0.0
+    dirichlet_alpha: Annotated[float, Range(1e-3, 1e3)] = 0.3
 
     @property
     def greedy(self) -> "PUCT":
@@ -59,6 +62,7 @@ class PUCT:
         return PROBABLE, float(self.pb_c_init), float(self.pb_c_base), normalise != "node"
 
 
+@checked("planner")
 @dataclass(frozen=True)
 class Gumbel:
     """Policy improvement by planning with Gumbel (Danihelka et al. 2022).
@@ -69,10 +73,10 @@ class Gumbel:
       value_scale, maxvisit_init: c_scale and c_visit of equation 8.
     """
 
-    considered: int = 16
-    gumbel_scale: float = 1.0
-    value_scale: float = 0.1
-    maxvisit_init: float = 50.0
+    considered: Annotated[int, Range(1, 100_000)] = 16
+    gumbel_scale: Annotated[float, Range(0.0, 1e3)] = 1.0
+    value_scale: Annotated[float, Range(0.0, 1e6)] = 0.1
+    maxvisit_init: Annotated[float, Range(0.0, 1e6)] = 50.0
 
     @property
     def greedy(self) -> "Gumbel":

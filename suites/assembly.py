@@ -77,8 +77,7 @@ def build(part: str, config: DictConfig, **facts: Any) -> Any:
         asked = inspect.signature(make.func).parameters
         return make(**{name: fact for name, fact in facts.items() if name in asked})
     except Exception as error:
-        mistyped = isinstance(error, TypeError) and usage.mistyped(config, CONF)
-        raise UserError(mistyped or usage.explain_build(error, part)) from error
+        raise UserError(usage.explain_build(error, part)) from error
 
 
 def assemble(config: Any, threads: int) -> tuple[Any, Agent]:
@@ -93,8 +92,9 @@ def assemble(config: Any, threads: int) -> tuple[Any, Agent]:
         complain(f"{facts.name} has no compiled twin: it runs through dm_control's Python, slowly")
     if config.budget.env_steps:
         prepare_torch(config)
-    learner = build("learner", config, spec=facts)
+    # The model first: a learner of latents reads its options, and would be blamed for them.
     model = build("world_model", config, spec=facts, task=task, threads=threads)
+    learner = build("learner", config, spec=facts)
     # A planner counts in steps of its model, which cost no emulated frames where it is learned.
     spec = replace(facts, control_dt=facts.control_dt * model.stride)
     if model.trains:

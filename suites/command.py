@@ -165,7 +165,7 @@ def check(config: Any) -> None:
       UserError: says which.
     """
     try:
-        refuse_misread(OmegaConf.to_container(config, resolve=True))
+        refuse_nan(OmegaConf.to_container(config, resolve=True))
     except InterpolationKeyError as error:
         source = str(error).splitlines()[0].split("'")[1]
         raise UserError(
@@ -189,22 +189,20 @@ def check(config: Any) -> None:
             raise UserError(f"{key} is {value!r}: give a whole number of at least {least}")
 
 
-def refuse_misread(value: Any, key: str = "") -> None:
-    """Refuse what is no number, and of the agent's parts flags that are words: these are all true.
+def refuse_nan(value: Any, key: str = "") -> None:
+    """Refuse what is no number.
 
     Raises:
       UserError: says where.
     """
     if isinstance(value, dict):
         for name, part in value.items():
-            refuse_misread(part, f"{key}.{name}" if key else str(name))
+            refuse_nan(part, f"{key}.{name}" if key else str(name))
     elif isinstance(value, list):
         for part in value:
-            refuse_misread(part, key)
+            refuse_nan(part, key)
     elif isinstance(value, float) and math.isnan(value):
         raise UserError(f"{key} is {value}: give a number")
-    elif key.partition(".")[0] in NULL and str(value).lower() in ("yes", "no", "on", "off"):
-        raise UserError(f"{key} is {value!r}: give true or false")
 
 
 def storable(value: Any) -> Any:

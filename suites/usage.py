@@ -2,7 +2,6 @@
 
 import difflib
 import re
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from suites.errors import UserError
 from suites.tasks import registry
@@ -250,19 +249,6 @@ def defaults(conf: Path, words: list[str]) -> dict[str, Any]:
 
     walk(config, "")
     return found
-
-
-def mistyped(config: DictConfig, conf: Path) -> str | None:
-    """One line for a value that is no number where the default is one; None if there is none."""
-    try:
-        known = defaults(conf, sys.argv[1:])
-    except HydraException:  # of a stored config, by a command that knows no tasks
-        return None
-    for key, default in known.items():
-        value = OmegaConf.select(config, key)
-        if isinstance(default, int | float) and not isinstance(value, int | float | None):
-            return f"{key} is {value!r}: give a number, such as {default}"
-    return None
 
 
 def explain_build(error: BaseException, part: str) -> str:

@@ -490,7 +490,7 @@ def test_every_option_matters(key):
         ({"leaves": True}, r"planner\.leaves is True: give a whole number of at least 1"),
         ({"risk": "much"}, r"planner\.risk is 'much': give a number of at least 1"),
         ({"risk": np.nan}, r"planner\.risk is nan: give a number of at least 1"),
-        ({"discount": "x"}, r"planner\.discount is x: give a number above 0, up to 1"),
+        ({"discount": "x"}, r"planner\.discount is 'x': give a number above 0, up to 1"),
         (
             {"features": ["ram"]},
             r"planner\.features is '\['ram'\]': choose one of ram, basic, bpros",

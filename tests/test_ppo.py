@@ -396,7 +396,7 @@ def test_says_nothing_before_a_rollout_is_full():
         ({"num_envs": 0}, "learner.num_envs is 0"),
         ({"clip": 0.0}, "learner.clip is 0.0"),
         ({"depth": 1.5}, "learner.depth is 1.5: give a whole number of at least 0"),
-        ({"learning_rate": "fast"}, "learner.learning_rate is fast: give a number above 0"),
+        ({"learning_rate": "fast"}, "learner.learning_rate is 'fast': give a number above 0"),
         ({"trace": 1.5}, "learner.trace is 1.5"),
         ({"entropy_weight": -1.0}, "learner.entropy_weight is -1.0"),
         ({"rewards": "clipped"}, "learner.rewards is clipped: choose of scaled, sign, raw"),

@@ -23,6 +23,7 @@ from learners.pace import Pace
 from learners.replay import Replay
 from learners.squashed import encoding
 from learners.stored import STEPS, Stored
+from suites.parameters import Count, Natural, NonNegative, Positive, Share, checked
 from world_models import rollouts
 
 SAMPLING = ("ts1", "tsinf")
@@ -34,6 +35,7 @@ SHORTEST = 50  # gradient steps from one look at held-out data to the next
 IMPROVED = 0.01  # of the error on held-out data: less is none (the same)
 
 
+@checked("world_model.imagine")
 @dataclass(frozen=True)
 class Imagine:
     """How a learner practises in a model (Janner et al. 2019, "When to Trust Your Model").
@@ -46,11 +48,11 @@ class Imagine:
       keep: The longest rollouts are kept for so many fits of the model.
     """
 
-    rollouts: int
-    length: tuple[int, int]
-    over: tuple[int, int]
-    real: float
-    keep: int
+    rollouts: Count
+    length: tuple[Count, Count]
+    over: tuple[Natural, Natural]
+    real: Share
+    keep: Count
 
     def steps(self, decisions: int) -> int:
         """Length of rollouts after so many decisions."""
@@ -90,27 +92,28 @@ class Ensemble(Stored):
     STORED = ("network", "optimiser", "inputs", "targets", *STEPS)
     trains, latent = True, False
 
+    @checked("world_model")
     def __init__(
         self,
         spec: Any,
         seed: int,
         device: str,
-        repeat: int | None,
-        members: int,
-        width: int,
-        depth: int,
+        repeat: Count | None,
+        members: Count,
+        width: Count,
+        depth: Natural,
         reward: str,
         probabilistic: bool,
-        particles: int,
+        particles: Count,
         sampling: str,
-        learning_rate: float,
-        weight_decay: float,
-        batch: int,
-        capacity: int,
-        warmup: int,
-        every: int,
-        patience: int,
-        epochs: int,
+        learning_rate: Positive,
+        weight_decay: NonNegative,
+        batch: Count,
+        capacity: Count,
+        warmup: Natural,
+        every: Count,
+        patience: Count,
+        epochs: Count,
         imagine: dict[str, Any],
     ):
         if len(spec.observation_space.shape) != 1:
@@ -135,11 +138,6 @@ class Ensemble(Stored):
                 f"world_model.particles is {particles}: with sampling=tsinf give a multiple of"
                 f" world_model.members, {members}"
             )
-        whole = {"members": members, "particles": particles, "every": every, "batch": batch}
-        whole |= {"epochs": epochs, "patience": patience, "repeat": 1 if repeat is None else repeat}
-        for key, value in whole.items():
-            if value < 1:
-                raise ValueError(f"world_model.{key} is {value}: give a whole number of at least 1")
         if warmup < 2:
             raise ValueError(f"world_model.warmup is {warmup}: a fit needs at least 2 decisions")
         self.box = encoding(spec.action_space)
@@ -151,8 +149,6 @@ class Ensemble(Stored):
         self.batch, self.capacity, self.epochs, self.patience = batch, capacity, epochs, patience
         self.every, self.pace = every, Pace(1 / every, warmup - every, refill=warmup)
         self.imagine = Imagine(**imagine)
-        if not 0 <= self.imagine.real <= 1:
-            raise ValueError(f"world_model.imagine.real is {self.imagine.real}: from 0 to 1")
         # How the observation changes, and the reward.
         self.outputs = self.size + (self.reward is None)
         with torch.random.fork_rng(devices=[]):

@@ -19,6 +19,7 @@ from learners.sequences import SequenceReplay, Sequences
 from learners.squashed import ActionBox
 from learners.stored import STEPS, Stored
 from learners.two_hot import SYMLOG, Bins
+from suites.parameters import Count, Limit, Natural, NonNegative, Positive, Share, checked
 from world_models import rollouts
 
 
@@ -55,33 +56,34 @@ class LatentModel(Stored):
     trains, latent = True, True
     sim_steps = sim_frames = 0
 
+    @checked("world_model")
     def __init__(
         self,
         spec: Any,
         seed: int,
         device: str,
-        repeat: int,
-        size: int,
-        encoder_width: int,
-        encoder_depth: int,
-        width: int,
+        repeat: Count,
+        size: Count,
+        encoder_width: Count,
+        encoder_depth: Natural,
+        width: Count,
         half: bool,
-        bins: int,
-        bound: float,
-        learning_rate: float,
-        encoder_rate: float,
-        gradient_norm: float,
-        batch: int,
-        horizon: int,
-        rho: float,
-        consistency_weight: float,
-        reward_weight: float,
-        capacity: int,
-        warmup: int,
-        pretraining: int,
-        ratio: float,
+        bins: Count,
+        bound: Positive,
+        learning_rate: Positive,
+        encoder_rate: Positive,
+        gradient_norm: Limit,
+        batch: Count,
+        horizon: Count,
+        rho: Share,
+        consistency_weight: NonNegative,
+        reward_weight: NonNegative,
+        capacity: Count,
+        warmup: Natural,
+        pretraining: Natural,
+        ratio: NonNegative,
     ):
-        check(spec, repeat, size, horizon, warmup)
+        check(spec, size, horizon, warmup)
         self.spec, self.stride, self.device = spec, repeat, torch.device(device)
         box = ActionBox(spec.action_space)
         self.middle, self.half_range = (
@@ -228,7 +230,7 @@ class Alone:
         return {}
 
 
-def check(spec: Any, repeat: int, size: int, horizon: int, warmup: int) -> None:
+def check(spec: Any, size: int, horizon: int, warmup: int) -> None:
     """Refuse what can't be modelled.
 
     Raises:
@@ -238,10 +240,6 @@ def check(spec: Any, repeat: int, size: int, horizon: int, warmup: int) -> None:
         raise ValueError(
             f"world_model=latent needs continuous actions and observations that are vectors, and"
             f" task {spec.name} has others: choose another world model"
-        )
-    if repeat < 1 or horizon < 1:
-        raise ValueError(
-            f"world_model.repeat is {repeat} and world_model.horizon {horizon}: give at least 1"
         )
     if size < GROUP or size % GROUP:
         raise ValueError(f"world_model.size is {size}: give a multiple of {GROUP}")

@@ -22,6 +22,7 @@ from learners.residual import Dynamics, Encoder, head, latent_shape
 from learners.sequences import Sequences
 from learners.stored import STEPS, Stored
 from learners.two_hot import ROOT, Bins
+from suites.parameters import Count, Limit, Natural, NonNegative, Positive, checked
 
 
 class MuZero(Stored):
@@ -53,47 +54,40 @@ class MuZero(Stored):
     trains, latent = True, True
     sim_steps = sim_frames = 0
 
+    @checked("world_model")
     def __init__(
         self,
         spec: Any,
         seed: int,
         device: str,
-        repeat: int | None,
-        channels: int,
-        width: int,
-        blocks: int,
-        hidden: int,
-        projection: int,
-        bins: int,
-        limit: float,
-        unroll: int,
-        batch: int,
-        capacity: int,
-        warmup: int,
-        ratio: float,
-        learning_rate: float,
-        weight_decay: float,
-        gradient_norm: float,
-        outcome_weight: float,
-        consistency: float,
-        shift: int,
-        grid: int,
+        repeat: Count | None,
+        channels: Count,
+        width: Count,
+        blocks: Natural,
+        hidden: Count,
+        projection: Count,
+        bins: Count,
+        limit: Positive,
+        unroll: Count,
+        batch: Count,
+        capacity: Count,
+        warmup: Natural,
+        ratio: NonNegative,
+        learning_rate: Positive,
+        weight_decay: NonNegative,
+        gradient_norm: Limit,
+        outcome_weight: NonNegative,
+        consistency: NonNegative,
+        shift: Natural,
+        grid: Count,
     ):
         self.spec, self.device = spec, torch.device(device)
         code = self.code = ActionCode(spec.action_space, grid)
-        for name, number in {"repeat": repeat or 1, "unroll": unroll, "batch": batch}.items():
-            if number < 1:
-                raise ValueError(f"world_model.{name} is {number}: give a whole number from 1 on")
         self.stride = repeat or (1 if code.discrete else 2)
-        if shift < 0:
-            raise ValueError(f"world_model.shift is {shift}: give a whole number from 0 on")
         self.shift = shift
         self.unroll, self.batch, self.capacity = unroll, batch, capacity
         self.pace = Pace(ratio, warmup)
         self.gradient_norm = gradient_norm
-        for name, weight in {"outcome_weight": outcome_weight, "consistency": consistency}.items():
-            if not weight >= 0:
-                raise ValueError(f"world_model.{name} is {weight}: give a number from 0 on")
         self.outcome_weight, self.consistency = outcome_weight, consistency
         self.rewards = Bins(
             bins, limit, ROOT, self.device, ("world_model.bins", "world_model.limit")
