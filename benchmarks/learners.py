@@ -254,8 +254,10 @@ def measure(comparison: Comparison, rounds: int, quick: bool) -> list[dict[str, 
 
 def child(which: str, quick: bool) -> None:
     """Measure in this process, with as many threads as its environment says; JSON on stdout."""
-    import suites.environment  # noqa: F401  (before MuJoCo)
+    threads = os.environ["OMP_NUM_THREADS"]
+    from suites.environment import BLAS_THREADS  # before MuJoCo
 
+    os.environ |= dict.fromkeys(BLAS_THREADS, threads)  # the peers have as many
     comparison = next(make() for make in COMPARISONS if make.__name__ == which)
     rows = measure(comparison, 1 if quick else 3, quick)
     print(json.dumps(rows))
@@ -263,12 +265,13 @@ def child(which: str, quick: bool) -> None:
 
 def rows_of(quick: bool) -> Iterator[dict[str, Any]]:
     """All rows: each comparison with each number of threads, in a process of its own."""
+    from suites.environment import BLAS_THREADS
+
     for make in COMPARISONS:
         for threads in THREADS:
-            names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
             eigen = "true" if threads > 1 else "false"
             settings = {"XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}"}
-            settings |= dict.fromkeys(names, str(threads))
+            settings |= dict.fromkeys(BLAS_THREADS, str(threads))
             command = [sys.executable, "-m", "benchmarks.learners", "--child", make.__name__]
             done = subprocess.run(
                 [*command, *(["--quick"] if quick else [])],

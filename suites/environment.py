@@ -12,9 +12,10 @@ if rendering.lower() in ("disable", "disabled", "off", "false", "0"):
     rendering = ""
 os.environ["MUJOCO_GL"] = "disable"
 
-# We make our own threads. Those of BLAS would crowd them out, and their number changes rounding.
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+# We make our own threads. Those of BLAS would crowd them out, and their number changes rounding, so
+# that it is not the user's to choose.
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+os.environ |= dict.fromkeys(BLAS_THREADS, "1")
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # so that exceptions reach us, and we explain them
 

@@ -1,5 +1,9 @@
 """The number of threads changes the speed and nothing else."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -35,3 +39,24 @@ def test_rollouts():
     for result in results[1:]:
         for one, other in zip(results[0], result, strict=True):
             assert np.array_equal(one, other)
+
+
+def test_products_of_matrices_are_the_same_whatever_the_environment_says():
+    """OpenBLAS sums this product in another order where it has more threads."""
+    source = (
+        "import suites.environment, hashlib; import numpy as np\n"
+        "random = np.random.default_rng(0)\n"
+        "a, b = random.normal(size=(257, 1001)), random.normal(size=(1001, 33))\n"
+        "print(hashlib.sha256((a @ b).tobytes()).hexdigest())"
+    )
+    products = {
+        subprocess.run(
+            [sys.executable, "-c", source],
+            env={**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }
+    assert len(products) == 1
