@@ -20,7 +20,7 @@ from learners.networks import mlp
 from learners.optimisation import descend, soft_optimisers
 from learners.pace import Pace
 from learners.stored import STEPS, Stored
-from suites.parameters import Count, Limit, Natural, NonNegative, Positive, Share, checked
+from suites.parameters import Count, Finite, Limit, Natural, NonNegative, Positive, Share, checked
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
 METRICS = (*LOSSES, "value", "entropy", "temperature")
@@ -75,7 +75,7 @@ class DiscreteSAC(Stored):
         discount: Share,
         tau: Share,
         temperature: Positive,
-        target_entropy: float,
+        target_entropy: Finite,
         twin: bool,
         reward_scale: Positive,
         reward_clip: Limit | None = None,

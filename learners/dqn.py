@@ -21,7 +21,7 @@ from learners.frame_replay import Batch, FrameReplay
 from learners.pace import Pace
 from learners.q_network import QNetwork, project
 from learners.stored import STEPS, Stored
-from suites.parameters import Count, Limit, Natural, NonNegative, Positive, Share, checked
+from suites.parameters import Count, Finite, Limit, Natural, NonNegative, Positive, Share, checked
 
 METRICS = ("q_loss", "value", "gradient_norm")
 
@@ -103,8 +103,8 @@ class DQN(Stored):
         beta: Share,
         beta_decisions: Natural,
         atoms: Count,
-        value_min: float,
-        value_max: float,
+        value_min: Finite,
+        value_max: Finite,
         noise_sigma: NonNegative,
     ):
         self.actions, self.start = actions_of(spec)
@@ -113,6 +113,8 @@ class DQN(Stored):
                 f"learner.atoms is {atoms}, from value_min {value_min} to value_max {value_max}:"
                 " give at least 2, and a least value below the greatest"
             )
+        if batch_norm and batch == 1:
+            raise ValueError("learner.batch is 1: with learner.batch_norm=true give at least 2")
         if not noisy and not epsilon_start and not epsilon_end:
             raise ValueError(
                 "learner.noisy=false with learner.epsilon_start=0 explores nothing: give"

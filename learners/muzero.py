@@ -5,7 +5,7 @@ search (Danihelka et al. 2022, section 4), which with continuous actions is one 
 them (Hubert et al. 2021, "Learning and Planning in Complex Action Spaces").
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from learners.residual import head, latent_shape
 from learners.sequences import Sequences
 from learners.stored import Stored
 from learners.two_hot import ROOT, Bins, divergence
-from suites.parameters import Count, Limit, NonNegative, Positive, Share, checked
+from suites.parameters import Count, Discount, Limit, NonNegative, Positive, Range, Share, checked
 
 
 class MuZeroHeads(Stored):
@@ -63,16 +63,16 @@ class MuZeroHeads(Stored):
         channels: Count | None,
         width: Count | None,
         hidden: Count,
-        bins: Count,
+        bins: Annotated[int, Range(2)],
         limit: Positive,
-        discount: Share,
+        discount: Discount,
         n_step: Count,
         value_weight: NonNegative,
         reanalysis: NonNegative,
         learning_rate: Positive,
         weight_decay: NonNegative,
         gradient_norm: Limit,
-        grid: Count | None,
+        grid: Annotated[int, Range(2)] | None,
         exploration: Share,
     ):
         if channels is None or width is None or grid is None:

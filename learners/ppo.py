@@ -20,7 +20,17 @@ from learners.flops import Flops
 from learners.policies import ActorCritic
 from learners.rollouts import Rollouts, advantages, following_values, running_returns
 from learners.stored import Stored
-from suites.parameters import Count, Limit, Natural, NonNegative, Positive, Range, Share, checked
+from suites.parameters import (
+    Count,
+    Limit,
+    Natural,
+    NonNegative,
+    OneOf,
+    Positive,
+    Range,
+    Share,
+    checked,
+)
 
 REWARDS = ("scaled", "sign", "raw")
 METRICS = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
@@ -67,12 +77,10 @@ class Settings:
     torso: str | None
     width: Count
     depth: Natural
-    rewards: str
+    rewards: Annotated[str, OneOf(REWARDS)]
     reward_scale: Positive
 
     def __post_init__(self) -> None:
-        if self.rewards not in REWARDS:
-            raise ValueError(f"learner.rewards is {self.rewards}: choose of {', '.join(REWARDS)}")
         total = self.num_envs * self.length
         if total % self.minibatch:
             raise ValueError(

@@ -22,7 +22,7 @@ from learners.optimisation import descend, frozen, soft_optimisers
 from learners.pace import Pace
 from learners.replay import Batch, Replay
 from learners.stored import STEPS, Stored
-from suites.parameters import Count, Natural, NonNegative, Positive, Share, checked
+from suites.parameters import Count, Finite, Natural, NonNegative, Positive, Share, checked
 
 LOSSES = ("critic_loss", "actor_loss", "temperature_loss")
 METRICS = (*LOSSES, "value", "entropy", "temperature")
@@ -73,7 +73,7 @@ class SAC(Stored):
         discount: Share,
         tau: Share,
         temperature: Positive,
-        target_entropy: float,
+        target_entropy: Finite,
         twin: bool,
         reward_scale: Positive,
     ):

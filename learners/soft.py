@@ -13,7 +13,7 @@ DISCRETE = {"torso": "nature", "batch": 64, "target_entropy": 0.5}
 
 
 def make_learner(spec: Any, **options: Any) -> SAC | DiscreteSAC:
-    """The learner of `learner=sac`. Options that are None keep the default for these actions.
+    """The learner of `learner=sac`. What depends on the actions and is None keeps their default.
 
     Raises:
       ValueError: for bad options, and those that the form for these actions does not have.

@@ -5,8 +5,9 @@ Methods": twin critics, smoothed target actions, and a policy that is updated le
 """
 
 import copy
+import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from learners.pace import Pace
 from learners.replay import Batch, Replay
 from learners.squashed import ActionBox, check_box
 from learners.stored import STEPS, Stored
-from suites.parameters import Count, Natural, NonNegative, Positive, Share, checked
+from suites.parameters import Count, Natural, NonNegative, Positive, Range, Share, checked
 
 METRICS = ("critic_loss", "actor_loss", "value")
 
@@ -67,7 +68,7 @@ class TD3(Stored):
         tau: Share,
         exploration: NonNegative,
         smoothing: NonNegative,
-        smoothing_clip: NonNegative,
+        smoothing_clip: Annotated[float, Range(0, math.inf)],
         delay: Count,
         reward_scale: Positive,
     ):

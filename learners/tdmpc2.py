@@ -5,7 +5,7 @@ ensemble of critics by discrete regression, and a stochastic policy that guides 
 """
 
 import copy
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from learners.normed import NormedMLP
 from learners.optimisation import descend, frozen
 from learners.stored import Stored
 from learners.two_hot import SYMLOG, Bins
-from suites.parameters import Count, Limit, NonNegative, Positive, Share, checked
+from suites.parameters import Count, Limit, NonNegative, Positive, Range, Share, checked
 
 LOG_STD_MIN = -10.0
 PAIR = 2  # critics, of which a target is the minimum and a value the mean
@@ -72,10 +72,10 @@ class TDMPC2(Stored):
         size: Count,
         width: Count,
         half: bool,
-        bins: Count,
+        bins: Annotated[int, Range(2)],
         bound: Positive,
-        critics: Count,
-        dropout: Share,
+        critics: Annotated[int, Range(PAIR)],
+        dropout: Annotated[float, Range(0.0, 1.0, below=True)],
         learning_rate: Positive,
         gradient_norm: Limit,
         horizon: Count,
@@ -86,8 +86,6 @@ class TDMPC2(Stored):
         tau: Share,
     ):
         squashed.check_box(spec, "tdmpc2")
-        if critics < PAIR:
-            raise ValueError(f"learner.critics is {critics}: give at least {PAIR}")
         self.box = squashed.ActionBox(spec.action_space)
         self.device, self.num_envs = torch.device(device), num_envs
         self.bins = Bins(

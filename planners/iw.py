@@ -50,7 +50,7 @@ from planners.clock import Clock
 from planners.interface import Plan, Prior, State, StepModel
 from planners.lives import lives_lost
 from planners.noise import Noise
-from suites.parameters import Count, Discount, Positive, Range, checked
+from suites.parameters import Count, Discount, OneOf, Positive, Range, checked
 
 ABSENT, PENDING = -1, -2  # a successor that is not simulated; one that is being simulated
 COUNT, RANDOM = range(2)  # in `numbers`
@@ -131,12 +131,12 @@ class IW:
         spec: Any,
         budget: Count,
         seconds: Positive | None = None,
-        features: str = "ram",
+        features: Annotated[str, OneOf(novelty.KINDS)] = "ram",
         discount: Discount = 0.995,
         risk: Annotated[float, Range(1)] = 1.0,
         subscores: bool = False,
         caching: bool = True,
-        ties: str = "random",
+        ties: Annotated[str, OneOf(("random", "deepest"))] = "random",
         leaves: Count = 1,
     ):
         self.steps = budget // spec.budget_per_step
@@ -144,12 +144,6 @@ class IW:
             raise ValueError(
                 f"planner.budget is {budget}: one simulated step takes {spec.budget_per_step}"
             )
-        if not isinstance(features, str) or features not in novelty.KINDS:
-            raise ValueError(
-                f"planner.features is '{features}': choose one of {', '.join(novelty.KINDS)}"
-            )
-        if ties not in ("random", "deepest"):
-            raise ValueError(f"planner.ties is '{ties}': choose random or deepest")
         self.actions, self.start = int(spec.action_space.n), int(spec.action_space.start)
         self.kind, self.discount, self.risk = novelty.KINDS[features], discount, risk
         self.levels = LEVELS if subscores else 1

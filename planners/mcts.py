@@ -30,7 +30,7 @@ from planners.selection import (
 )
 from planners.transpositions import Shared
 from planners.tree import ABSENT, Tree, allocate, matching_child, reroot
-from suites.parameters import Count, Discount, Positive, Range, Share, checked
+from suites.parameters import Count, Discount, OneOf, Positive, Range, Share, checked
 
 # Seconds of simulated time: what rollouts look ahead where actions are discrete (300 frames of an
 # Atari game) and continuous, and for how long a continuous action is held.
@@ -111,10 +111,10 @@ class MCTS:
         repeat: Some | None = None,
         depth: Annotated[int, Range(0, 100_000)] | None = None,
         reuse: bool = True,
-        normalise: str | None = None,
+        normalise: Annotated[str, OneOf(("tree", "node"))] | None = None,
         outcomes: Some = 1,
         transpositions: bool = False,
-        proposal: str | None = None,
+        proposal: Annotated[str, OneOf(("levels", "prior"))] | None = None,
         samples: Some | None = None,
         widening: Annotated[float, Range(0.1, 10_000.0)] | None = None,
         exponent: Share | None = None,
@@ -134,10 +134,6 @@ class MCTS:
                     f"planner.{key} is for continuous actions, and task {spec.name} has {space}:"
                     " leave it out"
                 )
-        if normalise not in (None, "tree", "node"):
-            raise ValueError(f"planner.normalise is '{normalise}': choose one of tree, node")
-        if proposal not in (None, "levels", "prior"):
-            raise ValueError(f"planner.proposal is '{proposal}': choose one of levels, prior")
         if transpositions and (outcomes > 1 or not self.discrete):
             raise ValueError(
                 "planner.transpositions needs discrete actions and planner.outcomes=1: nodes share"

@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from planners.interface import Plan, Planner, Prior, State, TraceModel
 from planners.noise import Noise
 from planners.sampling import SAMPLING, Found, Gaussian, begin, is_flat, make_optimizer
 from planners.splines import KINDS, weights
-from suites.parameters import Count, Discount, checked
+from suites.parameters import Count, Discount, OneOf, checked
 
 BOLD = 3.0  # deviations of bold samples, in those of the others
 PIECE = 0.1  # seconds, after each of which a place on the way is looked at
@@ -96,15 +96,13 @@ class MPC(RecedingHorizon):
         max_steps: Count = 1000,
         reach: Count | None = None,
         knots: Count | None = None,
-        spline: str | None = None,
+        spline: Annotated[str, OneOf(KINDS)] | None = None,
         discount: Discount | None = 1.0,
         latency: Latency = 0.0,
         **options: Any,
     ):
         super().__init__(spec, optimizer, horizon, single, min_steps, max_steps, discount, latency)
         spline = "linear" if spline is None else spline
-        if spline not in KINDS:
-            raise ValueError(f"planner.spline is '{spline}': choose one of {', '.join(KINDS)}")
         few = spec.action_space.shape[0] <= FEW
         self.optimizer = make_optimizer(optimizer, options, SAMPLING)
         self.explores = self.optimizer.explores
@@ -272,7 +270,9 @@ def newness(way: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 @checked("planner")
-def make_planner(spec: Any, optimizer: str, **options: Any) -> Planner:
+def make_planner(
+    spec: Any, optimizer: Annotated[str, OneOf(sorted([*SAMPLING, "ilqg"]))], **options: Any
+) -> Planner:
     """The planner of `planner=mpc`: `MPC` with a sampling optimizer, `DiscreteMPC`, or `ILQG`."""
     if optimizer in CATEGORICAL and not hasattr(spec.action_space, "low"):
         return DiscreteMPC(spec, optimizer, **options)

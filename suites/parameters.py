@@ -7,8 +7,8 @@
 import inspect
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import wraps
 from numbers import Integral, Real
 from types import UnionType
@@ -18,8 +18,15 @@ FINITE = sys.float_info.max
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """Some words."""
+
+    words: Collection[str]
+
+
+@dataclass(frozen=True)
 class Range:
-    """The numbers from `least`, or with `above` those above it, to `most`.
+    """The numbers from `least` to `most`, which `above` and `below` leave out.
 
     Attributes:
       told: What they are called in an error; None: by their bounds.
@@ -28,15 +35,19 @@ class Range:
     least: float
     most: float = FINITE
     above: bool = False
+    below: bool = False
     told: str | None = None
 
     def __contains__(self, value: Any) -> bool:
-        return self.least <= value <= self.most and not (self.above and value == self.least)
+        outside = (self.above and value == self.least) or (self.below and value == self.most)
+        return self.least <= value <= self.most and not outside
 
     def __str__(self) -> str:
+        if self.least == -FINITE:
+            return "that is finite"
         if self.most < FINITE:
-            joined = ("above", ", up to") if self.above else ("from", " to")
-            return f"{joined[0]} {self.least}{joined[1]} {self.most}"
+            begin = f"above {self.least}, up" if self.above else f"from {self.least}"
+            return f"{begin} to{' below' if self.below else ''} {self.most}"
         return f"above {self.least:g}" if self.above else f"of at least {self.least:g}"
 
 
@@ -46,6 +57,7 @@ Count = Annotated[int, Range(1)]
 Natural = Annotated[int, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]
 NonNegative = Annotated[float, Range(0)]
+Finite = Annotated[float, Range(-FINITE)]
 Share = Annotated[float, Range(0.0, 1.0)]
 Discount = Annotated[float, Range(0, 1, above=True)]
 # As `Positive`, and infinite: no limit.
@@ -57,8 +69,9 @@ Make = TypeVar("Make", bound=Callable[..., Any])
 def checked(part: str) -> Callable[[Make], Make]:
     """A decorator of functions and of dataclasses, by which arguments are checked.
 
-    They are checked where the parameter is a number, perhaps with a `Range`, a flag, a word, a
-    tuple of one of these, or one of these or None. What is made then raises ValueError for others.
+    They are checked where the parameter is a number, perhaps with a `Range`, a flag, a word that is
+    `OneOf` some, a dict, a tuple of equals, or one of these or None. What is made then raises
+    ValueError for others.
 
     Arguments:
       part: What options begin with in a configuration: `learner`, `world_model.imagine`.
@@ -76,7 +89,7 @@ def checked(part: str) -> Callable[[Make], Make]:
             for name, value in [*zip(found, arguments, strict=False), *named.items()]:
                 kind = kinds.get(name)
                 if kind and not kind.holds(value):
-                    raise ValueError(f"{part}.{name} is {value!r}: give {kind.told}")
+                    raise ValueError(f"{part}.{name} is {kind.refuse(value)}")
             return make(*arguments, **named)
 
         return made  # pyright: ignore
@@ -91,18 +104,32 @@ class _Kind:
     holds: Callable[[Any], bool]
     told: str
 
+    def refuse(self, value: Any) -> str:
+        """What is wrong, after the name of the parameter."""
+        whole = isinstance(value, float) and value.is_integer() and self.holds(int(value))
+        return f"{value!r}: give {self.told}" + (f", written {value:.0f}" if whole else "")
+
+
+class _Words(_Kind):
+    def refuse(self, value: Any) -> str:
+        return f"'{value}': choose one of {self.told}"
+
 
 def _kind(annotation: Any) -> _Kind | None:
     """What an annotation says; None where it says nothing that is checked."""
     if get_origin(annotation) in (Union, UnionType):
         either = [part for part in get_args(annotation) if part is not type(None)]
         inner = _kind(either[0]) if len(either) == 1 else None
-        return inner and _Kind(lambda v: v is None or inner.holds(v), f"{inner.told}, or null")
+        return inner and replace(
+            inner,
+            holds=lambda value: value is None or inner.holds(value),
+            told=f"{inner.told}, or null",
+        )
     if get_origin(annotation) is tuple:
         parts = get_args(annotation)
         each = _kind(parts[0])
-        if not each:
-            return None
+        assert each, annotation
+        assert set(parts) == {parts[0]}, annotation
         return _Kind(
             lambda value: (
                 isinstance(value, Sequence)
@@ -113,10 +140,13 @@ def _kind(annotation: Any) -> _Kind | None:
         )
     base, *said = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     within = said[0] if said else ANY
+    if isinstance(within, OneOf):
+        words = [*within.words]
+        return _Words(lambda value: value in words, ", ".join(words))
     if base is bool:
         return _Kind(lambda value: isinstance(value, bool), "true or false")
-    if base is str:
-        return _Kind(lambda value: isinstance(value, str), "a word")
+    if get_origin(base) is dict:
+        return _Kind(lambda value: isinstance(value, Mapping), "keys and values")
     if base not in (int, float):
         return None
     number = Integral if base is int else Real

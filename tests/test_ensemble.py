@@ -324,8 +324,8 @@ def test_the_reward_given_by_the_task():
         ({"members": 0}, "world_model.members is 0"),
         ({"epochs": 0}, "world_model.epochs is 0"),
         ({"patience": 0}, "world_model.patience is 0"),
-        ({"warmup": 1}, "world_model.warmup is 1: a fit needs at least 2 decisions"),
-        ({"reward": "known"}, "world_model.reward is 'known': choose learned or task"),
+        ({"warmup": 1}, "world_model.warmup is 1: give a whole number of at least 2"),
+        ({"reward": "known"}, "world_model.reward is 'known': choose one of learned, task"),
         ({"reward": "task"}, "does not tell the reward of task small: choose world_model.reward"),
     ],
 )

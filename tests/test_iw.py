@@ -482,7 +482,7 @@ def test_every_option_matters(key):
     [
         ({"budget": 14, "per_step": 15}, r"planner\.budget is 14: one simulated step takes 15"),
         ({"features": "pixels"}, r"planner\.features is 'pixels': choose one of ram, basic, bpros"),
-        ({"ties": "first"}, r"planner\.ties is 'first': choose random or deepest"),
+        ({"ties": "first"}, r"planner\.ties is 'first': choose one of random, deepest"),
         ({"discount": 0}, r"planner\.discount is 0: give a number above 0, up to 1"),
         ({"risk": 0.5}, r"planner\.risk is 0\.5: give a number of at least 1"),
         ({"leaves": 0}, r"planner\.leaves is 0: give a whole number of at least 1"),

@@ -256,7 +256,7 @@ def test_a_stored_agent_goes_on_with_the_same_bits():
         ({"repeat": 0}, "world_model.repeat is 0"),
         ({"warmup": 3}, "world_model.warmup is 3: give more than world_model.horizon, 3"),
         ({"bins": 1}, "world_model.bins is 1"),
-        ({"learner": {"critics": 1}}, "learner.critics is 1: give at least 2"),
+        ({"learner": {"critics": 1}}, "learner.critics is 1: give a whole number of at least 2"),
     ],
 )
 def test_bad_parameters_are_a_line(changes, said):

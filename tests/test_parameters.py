@@ -10,9 +10,11 @@ import pytest
 from suites.parameters import (
     Count,
     Discount,
+    Finite,
     Limit,
     Natural,
     NonNegative,
+    OneOf,
     Positive,
     Range,
     Share,
@@ -20,6 +22,7 @@ from suites.parameters import (
 )
 
 SMALL = Annotated[int, Range(2, 9)]
+OPEN = Annotated[float, Range(0.0, 1.0, below=True)]
 NAMED = Annotated[float, Range(0, told="a length in metres")]
 
 # A kind, values that it takes, values that it does not, and what is told of these.
@@ -27,7 +30,7 @@ CASES: list[tuple[Any, list[Any], list[Any], str]] = [
     (int, [-3, 0, 7, np.int64(3)], [0.5, 2.0, True, "3", None, math.nan], "a whole number"),
     (float, [-3, 0.5, math.inf, np.float32(1)], [True, "3", None, math.nan], "a number"),
     (bool, [True, False], [0, 1, "true", None], "true or false"),
-    (str, ["icem", ""], [1, None, ["icem"]], "a word"),
+    (dict[str, Any], [{}, {"a": 1}], [5, None, "off", [1]], "keys and values"),
     (Count, [1, 10**9], [0, -1, 1.0, True, None], "a whole number of at least 1"),
     (Natural, [0, 1], [-1, 0.5, False], "a whole number of at least 0"),
     (Positive, [1e-9, 3], [0, -0.1, math.inf, math.nan, "x"], "a number above 0"),
@@ -36,6 +39,8 @@ CASES: list[tuple[Any, list[Any], list[Any], str]] = [
     (Share, [0, 0.5, 1], [-0.1, 1.1, True], "a number from 0.0 to 1.0"),
     (Discount, [0.01, 1], [0, 1.01], "a number above 0, up to 1"),
     (SMALL, [2, 9], [1, 10, 2.5], "a whole number from 2 to 9"),
+    (OPEN, [0.0, 0.99], [-0.1, 1, 1.0], "a number from 0.0 to below 1.0"),
+    (Finite, [-3, 0.5], [math.inf, -math.inf, math.nan], "a number that is finite"),
     (NAMED, [0.0], [-1], "a length in metres"),
     (Count | None, [None, 3], [0, "x"], "a whole number of at least 1, or null"),  # pyright: ignore
     (float | None, [None, 3.5], ["x", False], "a number, or null"),
@@ -58,6 +63,31 @@ def test_kinds(kind, right, wrong, told):
             with pytest.raises(ValueError, match="learner") as error:
                 refuse()
             assert str(error.value).startswith(f"learner.option is {value!r}: give {told}")
+
+
+@pytest.mark.parametrize("value", ["cem", None, ["icem"], 3])
+def test_words_are_told(value):
+    @checked("planner")
+    def make(optimizer: Annotated[str, OneOf({"icem": 1, "mppi": 2})]) -> str:
+        return optimizer
+
+    assert make("mppi") == "mppi"
+    with pytest.raises(ValueError, match="planner") as error:
+        make(value)
+    assert str(error.value) == f"planner.optimizer is '{value}': choose one of icem, mppi"
+
+
+def test_a_whole_number_that_is_written_as_another():
+    @checked("learner")
+    def make(capacity: Count) -> int:
+        return capacity
+
+    with pytest.raises(ValueError, match=r"is 1000000\.0: give .* of at least 1, written 1000000$"):
+        make(1e6)  # pyright: ignore
+    with pytest.raises(ValueError, match=r"is 0\.0: give a whole number of at least 1$"):
+        make(0.0)  # pyright: ignore
+    with pytest.raises(ValueError, match=r"is inf: give a whole number of at least 1$"):
+        make(math.inf)  # pyright: ignore
 
 
 def test_dataclasses_are_checked_where_they_are_decorated():

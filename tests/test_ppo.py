@@ -399,7 +399,7 @@ def test_says_nothing_before_a_rollout_is_full():
         ({"learning_rate": "fast"}, "learner.learning_rate is 'fast': give a number above 0"),
         ({"trace": 1.5}, "learner.trace is 1.5"),
         ({"entropy_weight": -1.0}, "learner.entropy_weight is -1.0"),
-        ({"rewards": "clipped"}, "learner.rewards is clipped: choose of scaled, sign, raw"),
+        ({"rewards": "clipped"}, "learner.rewards is 'clipped': choose one of scaled, sign, raw"),
         ({"torso": "nature"}, "learner.torso is for pixels"),
     ],
 )

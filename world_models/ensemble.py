@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -23,11 +23,12 @@ from learners.pace import Pace
 from learners.replay import Replay
 from learners.squashed import encoding
 from learners.stored import STEPS, Stored
-from suites.parameters import Count, Natural, NonNegative, Positive, Share, checked
+from suites.parameters import Count, Natural, NonNegative, OneOf, Positive, Range, Share, checked
 from world_models import rollouts
 
 SAMPLING = ("ts1", "tsinf")
 REWARDS = ("learned", "task")
+Pair = Annotated[int, Range(2)]  # decisions: one to learn from, and one to be held out
 HOLDOUT, HOLDOUT_MOST = 0.2, 5000  # of the memory, as in Janner et al. (2019)
 GOLDEN = 0.6180339887498949  # its multiples are spread evenly, modulo 1
 SMALLEST = 1e-8  # variance of what is normalised
@@ -102,15 +103,15 @@ class Ensemble(Stored):
         members: Count,
         width: Count,
         depth: Natural,
-        reward: str,
+        reward: Annotated[str, OneOf(REWARDS)],
         probabilistic: bool,
         particles: Count,
-        sampling: str,
+        sampling: Annotated[str, OneOf(SAMPLING)],
         learning_rate: Positive,
         weight_decay: NonNegative,
         batch: Count,
-        capacity: Count,
-        warmup: Natural,
+        capacity: Pair,
+        warmup: Pair,
         every: Count,
         patience: Count,
         epochs: Count,
@@ -121,12 +122,6 @@ class Ensemble(Stored):
                 "world_model=ensemble predicts observations that are vectors, and those of task"
                 f" {spec.name} are {spec.observation_space.shape}"
             )
-        if sampling not in SAMPLING:
-            raise ValueError(
-                f"world_model.sampling is '{sampling}': choose one of {', '.join(SAMPLING)}"
-            )
-        if reward not in REWARDS:
-            raise ValueError(f"world_model.reward is '{reward}': choose {' or '.join(REWARDS)}")
         self.reward = spec.observed_reward if reward == "task" else None
         if reward == "task" and self.reward is None:
             raise ValueError(
@@ -138,8 +133,6 @@ class Ensemble(Stored):
                 f"world_model.particles is {particles}: with sampling=tsinf give a multiple of"
                 f" world_model.members, {members}"
             )
-        if warmup < 2:
-            raise ValueError(f"world_model.warmup is {warmup}: a fit needs at least 2 decisions")
         self.box = encoding(spec.action_space)
         self.stride = repeat or (1 if hasattr(spec.action_space, "n") else 2)
         self.size = int(spec.observation_space.shape[0])

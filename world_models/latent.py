@@ -5,7 +5,7 @@ no decoder. The value is the learner's (`learners/tdmpc2.py`), whose loss joins 
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from learners.sequences import SequenceReplay, Sequences
 from learners.squashed import ActionBox
 from learners.stored import STEPS, Stored
 from learners.two_hot import SYMLOG, Bins
-from suites.parameters import Count, Limit, Natural, NonNegative, Positive, Share, checked
+from suites.parameters import Count, Limit, Natural, NonNegative, Positive, Range, Share, checked
 from world_models import rollouts
 
 
@@ -68,10 +68,10 @@ class LatentModel(Stored):
         encoder_depth: Natural,
         width: Count,
         half: bool,
-        bins: Count,
+        bins: Annotated[int, Range(2)],
         bound: Positive,
         learning_rate: Positive,
-        encoder_rate: Positive,
+        encoder_rate: NonNegative,
         gradient_norm: Limit,
         batch: Count,
         horizon: Count,

@@ -7,7 +7,7 @@ those of what was observed. Episodes that end of their own are predicted too.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from learners.residual import Dynamics, Encoder, head, latent_shape
 from learners.sequences import Sequences
 from learners.stored import STEPS, Stored
 from learners.two_hot import ROOT, Bins
-from suites.parameters import Count, Limit, Natural, NonNegative, Positive, checked
+from suites.parameters import Count, Limit, Natural, NonNegative, Positive, Range, checked
 
 
 class MuZero(Stored):
@@ -65,8 +65,8 @@ class MuZero(Stored):
         width: Count,
         blocks: Natural,
         hidden: Count,
-        projection: Count,
-        bins: Count,
+        projection: Annotated[int, Range(2)],
+        bins: Annotated[int, Range(2)],
         limit: Positive,
         unroll: Count,
         batch: Count,
@@ -79,7 +79,7 @@ class MuZero(Stored):
         outcome_weight: NonNegative,
         consistency: NonNegative,
         shift: Natural,
-        grid: Count,
+        grid: Annotated[int, Range(2)],
     ):
         self.spec, self.device = spec, torch.device(device)
         code = self.code = ActionCode(spec.action_space, grid)

@@ -1,5 +1,6 @@
 """The truth as a world model: plans are scored on the task's own physics."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ class Simulator:
         physics: dict[str, Any] | None = None,
         clairvoyant: bool = False,
     ):
+        if not isinstance(physics, Mapping | None):
+            raise UserError(f"world_model.physics is {physics!r}: give world_model.physics.<key>")
         self.simulation = task.planning_simulation(threads, OtherPhysics(**(physics or {})))
         dice = getattr(self.simulation, "has_dice", False)
         if not isinstance(clairvoyant, bool):
