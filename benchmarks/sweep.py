@@ -7,7 +7,6 @@ with a worker for each core that this process may use. The sweep's time is compa
 theirs, shared out among the workers. Beside that, runs whose functions of record keeping are timed.
 """
 
-import os
 import resource
 import subprocess
 import sys
@@ -202,7 +201,6 @@ def measure(plan: Plan) -> dict[str, Any]:
 def main(given: Sequence[str] | None = None) -> None:
     """The command line."""
     arguments = parse("benchmarks.sweep", __doc__, given)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     report = {
         "machine": machine(["numpy", "numba", "mujoco", "torch", "rich"]),
         **measure(QUICK if arguments.quick else FULL),

@@ -15,13 +15,9 @@ from planners.clock import Clock
 from planners.interface import Plan, Prior, State, StepModel
 from planners.leaves import NOBODY, Evaluator
 from planners.noise import Noise
+from planners.rules import PUCT, RULE, RULES, UCT, Gumbel
 from planners.selection import (
     LEAF,
-    PUCT,
-    RULE,
-    RULES,
-    UCT,
-    Gumbel,
     advance,
     gumbel_decision,
     halving_schedule,
@@ -91,7 +87,7 @@ class MCTS:
       samples: How many there are.
       widening, exponent: Of these, widening * visits^exponent are open (Couetoux et al. 2011). Not
         for gumbel, to which all are.
-      options: Of the search: the fields of its dataclass in `planners/selection.py`.
+      options: Of the search: the fields of its dataclass in `planners/rules.py`.
 
     Raises:
       ValueError: for a task or parameters that make no sense.

@@ -2,13 +2,14 @@
 
 import inspect
 from dataclasses import fields
-from typing import Any
+from typing import Annotated, Any
 
 from planners.fmc import FMC
 from planners.interface import Planner
 from planners.iw import IW
 from planners.mcts import MCTS
-from planners.selection import RULES
+from planners.rules import RULES
+from suites.parameters import Count, OneOf, checked
 
 OTHERS: dict[str, Any] = {"iw": IW, "fmc": FMC}
 # Sequential halving shares out a budget that it knows; and all of a node's actions are open to it.
@@ -27,15 +28,16 @@ def _options(search: str) -> list[str]:
 OPTIONS = {search: _options(search) for search in (*RULES, *OTHERS)}
 
 
-def make_planner(spec: Any, search: str, budget: int, **options: Any) -> Planner:
+@checked("planner")
+def make_planner(
+    spec: Any, search: Annotated[str, OneOf(OPTIONS)], budget: Count, **options: Any
+) -> Planner:
     """The planner of `planner=mcts`. Options that are None keep the default of the search.
 
     Raises:
       ValueError: for an unknown search, an option that it does not have, or actions that it can't
         choose.
     """
-    if not isinstance(search, str) or search not in OPTIONS:
-        raise ValueError(f"planner.search is '{search}': choose one of {', '.join(OPTIONS)}")
     given = {key: value for key, value in options.items() if value is not None}
     for key in given:
         if key not in OPTIONS[search]:
