@@ -14,8 +14,8 @@ os.environ["MUJOCO_GL"] = "disable"
 
 # We make our own threads. Those of BLAS would crowd them out, and their number changes rounding, so
 # that it is not the user's to choose.
-_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM")
-BLAS_THREADS = [f"{name}_NUM_THREADS" for name in _LIBRARIES]
+_LIBRARIES = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "BLIS_NUM", "VECLIB_MAXIMUM")
+BLAS_THREADS = [f"{name}_THREADS" for name in _LIBRARIES]
 os.environ |= dict.fromkeys(BLAS_THREADS, "1")
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # so that exceptions reach us, and we explain them

@@ -18,7 +18,8 @@ from pathlib import Path
 _POLL = 0.1  # seconds
 _GRACE = 10.0  # seconds between asking a process to end and killing it
 # Of every library that makes threads by itself; a run makes its own, as `threads` says.
-_THREADS = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM", "NUMEXPR", "NUMBA")
+_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "NUMBA")
+_THREADS = (*(f"{name}_NUM_THREADS" for name in _LIBRARIES), "VECLIB_MAXIMUM_THREADS")
 _PARENT = "PLAN_OR_LEARN_PARENT"  # tells a process with which other one it ends
 
 
@@ -67,7 +68,7 @@ class Process:
 
     def __init__(self, order: Order):
         self._order = order
-        pinned = {f"{name}_NUM_THREADS": "1" for name in _THREADS}
+        pinned = dict.fromkeys(_THREADS, "1")
         with open(order.log, "ab") as log:
             self._said = log.tell()
             self._process = subprocess.Popen(
