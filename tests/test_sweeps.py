@@ -115,6 +115,8 @@ def test_the_sweep_knows_where_its_runs_lie(words, monkeypatch):
         (("launcher=condor",), "unknown launcher 'condor': choose one of local, ray, slurm"),
         (("sweep.worker=2",), "unknown key 'sweep.worker'; nearest: sweep.workers"),
         (("launcher.adress=a",), "unknown key 'launcher.adress'; nearest: launcher.address"),
+        (("sweep.plan=true",), "key 'sweep.plan'; there are launcher.address, launcher.cluster"),
+        (("sweep.plan=true",), "launcher.cluster, launcher.gpus, launcher.memory_gb"),
         (("sweep.workers=0",), "sweep.workers is 0"),
         (("sweep.retries=few",), "sweep.retries is 'few'"),
         (("sweep.timeout=0",), "sweep.timeout is 0"),

@@ -107,15 +107,16 @@ def _settings(words: list[str]) -> Any:
         options = ", ".join(error.options or ())
         raise UserError(f"unknown launcher '{name}': choose one of {options}") from error
     except ConfigCompositionException as error:
-        known = ["sweep.workers", "sweep.retries", "sweep.timeout"]
+        known = {"sweep.workers", "sweep.retries", "sweep.timeout"}
         for path in (CONF / "launcher").glob("*.yaml"):
-            known += [f"launcher.{key}" for key in OmegaConf.load(path) if key != "_target_"]
+            known |= {f"launcher.{key}" for key in OmegaConf.load(path) if key != "_target_"}
         wrong = [w for w in words if w.partition("=")[0] not in (*known, "launcher")]
         name = (wrong or words)[0].partition("=")[0]
         if not wrong:
             raise UserError(f"can't read the sweep's settings {' '.join(words)}") from error
-        close = difflib.get_close_matches(name, known, 1) or known
-        raise UserError(f"unknown key '{name}'; nearest: {', '.join(close)}") from error
+        close = difflib.get_close_matches(name, known, 1)
+        told = f"nearest: {close[0]}" if close else f"there are {', '.join(sorted(known))}"
+        raise UserError(f"unknown key '{name}'; {told}") from error
     for key, least in (("workers", 1), ("retries", 0)):
         value = chosen.sweep[key]
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
