@@ -90,7 +90,10 @@ def test_an_optimizer_that_makes_no_sense_with_discrete_actions(command, optimiz
             "learner.tau is 'soft': give a number from 0.0",
         ),
         (("learner=sac", "learner.capacity=null"), "learner.capacity is None: give a whole number"),
-        (("learner=dqn", "learner.capacity=1e6"), "at least 1, written 1000000"),
+        (
+            ("learner=dqn", "learner.capacity=1e6"),
+            "learner.capacity is 1000000.0: give a whole number of at least 1, written 1000000",
+        ),
         (("learner=ppo", "learner.rewards=[raw]"), "learner.rewards is '['raw']': choose one of"),
         (("agent=tdmpc2", "world_model.size=x"), "world_model.size is 'x': give a whole number"),
         (("agent=mbpo", "world_model.imagine.length=5"), "imagine.length is 5: give a list of 2"),
@@ -102,7 +105,10 @@ def test_an_optimizer_that_makes_no_sense_with_discrete_actions(command, optimiz
         ),
         (("agent=tdmpc2", "task=cheetah", "learner.dropout=1"), "dropout is 1: give a number"),
         (("learner=rainbow", "learner.value_max=inf"), "value_max is inf: give a number that is"),
-        (("planner=mpc", "planner.optimizer=[icem]"), "optimizer is '['icem']': choose one of"),
+        (
+            ("planner=mpc", "planner.optimizer=[icem]"),
+            "planner.optimizer is '['icem']': choose one of",
+        ),
         (("agent=tdmpc2", "world_model.half=off"), "world_model.half is 'off': give true or false"),
         (("learner=rainbow", "task=toy-chain", "learner.noisy=false"), "explores nothing: give"),
         (("agent=pets", "planner=mcts", "planner.search=fmc"), "no learned world model tells"),
