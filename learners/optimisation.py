@@ -39,6 +39,19 @@ def descend(
     optimiser.zero_grad()
 
 
+def as_vector(parameters: list[nn.Parameter]) -> nn.Parameter:
+    """A vector [n] of all n numbers of the parameters, which from now on are views of it.
+
+    An optimiser's step is then one operation, however many layers there are. The parameters must
+    be where they will stay, on their device, and get no gradients of their own.
+    """
+    vector = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
+    parts = vector.detach().split([parameter.numel() for parameter in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.data = part.view_as(parameter)
+    return vector
+
+
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[nn.Module]:
     """Inside, nothing has gradients for the parameters of the network: that saves work."""

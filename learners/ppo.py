@@ -6,6 +6,7 @@ below, counted within their lists of core, Atari and continuous details. Atari d
 are the task's.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -17,6 +18,7 @@ from torch import nn
 from learners.actor import GreedyActor
 from learners.convolutions import check_size
 from learners.flops import Flops
+from learners.optimisation import as_vector
 from learners.policies import ActorCritic
 from learners.rollouts import Rollouts, advantages, following_values, running_returns
 from learners.stored import Stored
@@ -189,8 +191,9 @@ class PPO(Stored):
             self.networks = ActorCritic(*self.spaces, settings).to(self.device)
         self.generator = torch.Generator().manual_seed(seed)
         self._parameters = list(self.networks.parameters())
+        self._vector = as_vector(self._parameters)
         self.optimiser = torch.optim.Adam(
-            self._parameters,
+            [self._vector],
             settings.learning_rate,
             eps=1e-5,  # detail 3
             fused=True,
@@ -322,10 +325,10 @@ class PPO(Stored):
         value_loss = clipped_value_loss(value, part.value, part.returns, settings.value_clip)
         entropy = policy.entropy(outputs)
         loss = policy_loss + settings.value_weight * value_loss  # detail 10
-        (loss - settings.entropy_weight * entropy).backward()
-        nn.utils.clip_grad_norm_(self._parameters, settings.gradient_norm)  # detail 11
+        gradients = torch.autograd.grad(loss - settings.entropy_weight * entropy, self._parameters)
+        self._vector.grad = torch.cat([gradient.flatten() for gradient in gradients])
+        nn.utils.clip_grad_norm_(self._vector, settings.gradient_norm)  # detail 11
         self.optimiser.step()
-        self.optimiser.zero_grad()
         with torch.no_grad():
             divergence = (ratio - 1 - log_ratio).mean()
             clipped = ((ratio - 1).abs() > settings.clip).float().mean()
@@ -353,8 +356,10 @@ def clipped_value_loss(
 
     Detail 9. All are [N].
     """
-    held = before + (value - before).clamp(-clip, clip)
-    errors = torch.maximum((value - returns).square(), (held - returns).square())
+    errors = (value - returns).square()
+    if math.isfinite(clip):
+        held = before + (value - before).clamp(-clip, clip)
+        errors = torch.maximum(errors, (held - returns).square())
     return 0.5 * errors.mean()
 
 

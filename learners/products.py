@@ -28,6 +28,8 @@ if _product is not None:
 
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     """X weight^T + bias [N, out], of x [N, in], weight [out, in] and bias [out]."""
+    if x.numel() * weight.size(0) <= LARGE:
+        return functional.linear(x, weight, bias)
     return perceptron(x, (weight, bias))
 
 
@@ -62,8 +64,9 @@ class _Perceptron(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[torch.Tensor | None, ...]:
-        depth = len(ctx.saved_tensors) // 2
-        inputs, weights = ctx.saved_tensors[:depth], ctx.saved_tensors[depth:]
+        saved = ctx.saved_tensors
+        depth = len(saved) // 2
+        inputs, weights = saved[:depth], saved[depth:]
         needed = ctx.needs_input_grad
         found: list[torch.Tensor | None] = [None] * len(needed)
         gradient = gradients[0]
@@ -100,7 +103,7 @@ def _times(
 ) -> torch.Tensor:
     """X weight^T [+ bias], [rectified]."""
     assert _product is not None
-    if x.numel() * len(weight) > LARGE:
+    if x.numel() * weight.size(0) > LARGE:
         # Of rows with gaps between them, oneDNN is very slow.
         return _product(x.contiguous(), weight, bias, "relu" if rectified else "none", [], "")
     result = functional.linear(x, weight, bias)

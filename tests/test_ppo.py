@@ -183,6 +183,38 @@ def test_value_loss_is_the_larger_one():
     assert found.item() == pytest.approx(np.mean(losses))
 
 
+def test_a_value_without_limits_is_learned_by_squared_errors():
+    value, before, returns = torch.tensor(np.random.default_rng(3).normal(size=(3, 50)))
+    found = ppo.clipped_value_loss(value, before, returns, clip=float("inf"))
+    assert found.item() == (0.5 * (value - returns).square().mean()).item()
+
+
+def test_a_gradient_step_is_that_of_adam_on_each_parameter():
+    """All parameters are one vector; and what was loaded into them is what a step starts from."""
+    learner, loaded = make(gradient_norm=0.1), make(seed=1, gradient_norm=0.1)
+    loaded.load(learner.state())
+    apart = copy.deepcopy(learner.networks)
+    optimiser = torch.optim.Adam(apart.parameters(), 1e-3, eps=1e-5)
+    random = np.random.default_rng(9)
+    for _ in range(3):
+        drawn = torch.tensor(random.normal(size=(8, 9))).float()
+        part = ppo.Minibatch(drawn[:, :3], drawn[:, 3:5], *drawn[:, 5:].T)
+        learner._step(part)
+        loaded._step(part)
+        outputs, value = apart(part.observation)
+        log_ratio = apart.policy.log_probability(outputs, part.action) - part.log_probability
+        policy_loss, _ = ppo.clipped_policy_loss(log_ratio, part.advantage, 0.2)
+        (policy_loss + 0.25 * (value - part.returns).square().mean()).backward()
+        torch.nn.utils.clip_grad_norm_(apart.parameters(), 0.1)
+        optimiser.step()
+        optimiser.zero_grad()
+    for mine, other, expected in zip(
+        learner.networks.parameters(), loaded.networks.parameters(), apart.parameters(), strict=True
+    ):
+        torch.testing.assert_close(mine, expected)
+        assert torch.equal(mine, other)
+
+
 @pytest.mark.parametrize("action", [TORQUES, Discrete(4, start=3)])
 def test_log_probabilities_and_entropy(action):
     """Against torch's distributions, of the actions that it samples itself."""
@@ -257,22 +289,25 @@ def test_large_rewards_are_bounded():
     assert found == {"scaled": -20.0, "sign": -2.0, "raw": -2e3}
 
 
-def trained_on_the_corridor(decisions, **options):
+def trained_on_the_corridor(seed, decisions, **options):
     task = ChainTask(8)
     settings = {"num_envs": 8, "length": 64, "minibatch": 128, "width": 32, **options}
-    learner = ppo.make_ppo(task.facts, 0, "cpu", None, **settings)
+    learner = ppo.make_ppo(task.facts, seed, "cpu", None, **settings)
     agent = Agent(NoPlanner(task.facts), Observed(), learner)
     Trainer(agent, task, 0, Path(), Meter()).run(8 * decisions, lambda _: None)
     return learner
 
 
-def test_solves_the_corridor():
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_solves_the_corridor(seed):
     """Far-sighted, it stays in cell 0 for ever, though the clock ends every episode there.
 
     Waiting pays 0.05 / (1 - discount) in all, more than the goal, which is discounted on the way.
+    From most seeds: from about one in eight it finds the goal first, and never what waiting is worth.
     """
     discount = 0.99
-    learner = trained_on_the_corridor(2560, discount=discount, learning_rate=3e-3, value_clip=1.0)
+    options = {"discount": discount, "learning_rate": 3e-3, "value_clip": 1.0}
+    learner = trained_on_the_corridor(seed, 2560, **options)
     cells = np.eye(CELLS)[: CELLS // 2]
     assert (learner.mode(cells) == 0).all()
     assert (learner.greedy.sample(cells, None) == 0).all()
