@@ -106,6 +106,13 @@ MUZERO = (
     Published("EfficientZero", "pong", 100_000, 20.1, None),
 )
 
+# After 100,000 decisions, by its authors (van Hasselt et al. 2019), as read by those of SPR
+# (github.com/mila-iqia/spr, 100k_comparison.ipynb); without sticky actions; a mean each.
+DER = tuple(
+    Published("DER's authors", task, 100_000, mean, None)
+    for task, mean in {"pong": -19.3, "boxing": 0.2, "freeway": 27.9}.items()
+)
+
 
 def jobs(
     learner: str,
@@ -262,7 +269,7 @@ STUDIES = {
     "mbpo": study("mbpo", agents("mbpo", ("cheetah-run",), 20_000, 5000), other="sac"),
     "muzero": study("muzero", jobs("muzero", ("pong",), 1, *GAME, group="agent"), MUZERO),
     "truth": study("truth", search_and_learning("walker-run", "hopper-hop")),
-    "der": study("der", jobs("der", ("pong", "boxing", "freeway"), 3)),
+    "der": study("der", jobs("der", ("pong", "boxing", "freeway"), 3), DER),
 }
 
 if __name__ == "__main__":

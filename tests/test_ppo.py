@@ -303,7 +303,7 @@ def test_solves_the_corridor(seed):
     """Far-sighted, it stays in cell 0 for ever, though the clock ends every episode there.
 
     Waiting pays 0.05 / (1 - discount) in all, more than the goal, which is discounted on the way.
-    From most seeds: from about one in eight it finds the goal first, and never what waiting is worth.
+    From most seeds: from one in eight it finds the goal first, and never what waiting is worth.
     """
     discount = 0.99
     options = {"discount": discount, "learning_rate": 3e-3, "value_clip": 1.0}

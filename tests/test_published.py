@@ -42,6 +42,13 @@ def test_steps_are_control_steps():
     assert "SimbaV2" in sac.source
 
 
+def test_data_efficient_rainbow_is_there():
+    (row,) = published.select(["boxing"], ["DER"])
+    assert (row.score, row.env_steps) == (0.2, 100_000)
+    assert "van Hasselt" in row.source
+    assert len({row.task for row in published.everything() if row.method == "DER"}) == 26
+
+
 def test_human_and_random_are_one_and_zero():
     for name, value in (("Random", 0.0), ("Human gamer", 1.0)):
         (row,) = (r for r in published.select(["pong"], [name]) if r.method == name)
