@@ -1,5 +1,6 @@
 """A replay memory of preallocated rows."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,14 +32,23 @@ def allocate(shape: tuple[int, ...], dtype: Any, folder: Path) -> np.ndarray:
 
     The file has no name from the beginning, so that nothing is left of it. Pages are not touched
     before they are written to.
+
+    Raises:
+      ValueError: where it is too large for that, too.
     """
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(map(int, shape)) * np.dtype(dtype).itemsize
     if size <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2:
         return np.empty(shape, dtype)
     path = folder / f".replay-{os.getpid()}-{id(shape)}"
-    array = np.memmap(path, dtype, "w+", shape=shape)
-    path.unlink()
-    return array
+    try:
+        return np.memmap(path, dtype, "w+", shape=shape)
+    except (OSError, OverflowError, ValueError) as error:
+        raise ValueError(
+            f"a replay memory of {size / 2**30:,.0f} GiB fits neither into memory nor into a file"
+            f" of {folder}: give a smaller learner.capacity"
+        ) from error
+    finally:
+        path.unlink(missing_ok=True)
 
 
 class Replay:

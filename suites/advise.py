@@ -13,6 +13,7 @@ import numpy as np
 import suites.environment  # noqa: F401  (before NumPy)
 from suites import compare, published
 from suites.comparison import average, marks
+from suites.environment import say
 from suites.errors import UserError
 from suites.options import Key, command, read_options, split
 from suites.points import Point, points
@@ -84,7 +85,7 @@ class Advice:
 
 def main() -> None:
     """The command line."""
-    command(HELP, lambda words: print(answer(words)))
+    command(HELP, lambda words: say(answer(words)))
 
 
 def answer(words: list[str]) -> str:

@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 
 import suites.environment  # noqa: F401  (before MuJoCo)
-from suites.environment import complain, debugging
+from suites.environment import complain, debugging, say
 from suites.errors import UserError
 from suites.progress import duration
 from suites.records import versions, write_atomic
@@ -358,11 +358,8 @@ def measure(name: str, order: Order) -> dict[str, Any]:
 
 def main(words: list[str]) -> int:
     """The command line. Exit code 0: measured; 2: bad input, told in one line."""
-    if {"-h", "--help"} & {*words}:
-        print(__doc__)
-        return 0
     try:
-        print(table(carry_out(parse(words))))
+        say(__doc__ if {"-h", "--help"} & {*words} else table(carry_out(parse(words))))
     except UserError as error:
         if debugging():
             raise

@@ -16,7 +16,7 @@ from suites.checks import faces, learners, models, planners, tasks
 from suites.checks.broken import BrokenError, NotSeenError
 from suites.checks.learners import Training
 from suites.command import composing, from_words, own_folder
-from suites.environment import complain, debugging
+from suites.environment import complain, debugging, say
 from suites.errors import UserError
 from suites.options import command
 from suites.usage import explain
@@ -59,10 +59,10 @@ def check(words: list[str]) -> int:
     with tempfile.TemporaryDirectory() as place:
         for part, what, failure in outcomes(config, Path(place)):
             count, wrong = count + 1, wrong + (failure is not None)
-            print(f"{'ok' if failure is None else 'BROKEN':7} {part}: {what}", flush=True)
+            say(f"{'ok' if failure is None else 'BROKEN':7} {part}: {what}")
             if failure:
-                print(f"{'':7} {failure}", flush=True)
-    print(f"{count} checks, {wrong} broken" if wrong else f"{count} checks, all ok")
+                say(f"{'':7} {failure}")
+    say(f"{count} checks, {wrong} broken" if wrong else f"{count} checks, all ok")
     return int(wrong > 0)
 
 

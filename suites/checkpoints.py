@@ -81,12 +81,22 @@ def save(run: Path, env_steps: int, finished: Finished) -> None:
 
 
 def load(run: Path, env_steps: int) -> dict[int, Finished]:
-    """The finished episodes of an evaluation by index."""
+    """The finished episodes of an evaluation by index.
+
+    Raises:
+      UserError: for one that is damaged.
+    """
     found = {}
     for path in sorted(folder(run, env_steps).glob("episode*.json")):
-        row = json.loads(path.read_text())
-        episode = Episode(**{**row["episode"], "costs": Costs(**row["episode"]["costs"])})
-        found[episode.index] = Finished(episode, Costs(**row["outside"]), row["concurrent_runs"])
+        try:
+            row = json.loads(path.read_text())
+            episode = Episode(**{**row["episode"], "costs": Costs(**row["episode"]["costs"])})
+            finished = Finished(episode, Costs(**row["outside"]), row["concurrent_runs"])
+        except (ValueError, TypeError, KeyError):
+            raise UserError(
+                f"{path} is damaged: delete it, and give the same command again"
+            ) from None
+        found[episode.index] = finished
     return found
 
 

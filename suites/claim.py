@@ -7,11 +7,11 @@ from typing import Any
 import suites.environment  # noqa: F401  (before NumPy)
 from suites.claims import design, report
 from suites.claims.judge import judge
-from suites.environment import complain
+from suites.environment import complain, say
 from suites.errors import UserError
 from suites.options import Key, command, read_options, split
+from suites.records import read_json
 from suites.sweeps import command as sweeps
-from suites.sweeps.engine import read_json
 
 HELP = """\
 What the essay "Deep Reinforcement Learning Doesn't Work Yet" (Irpan 2018) claims, as experiments
@@ -85,7 +85,7 @@ def claim(words: list[str]) -> int:
     stored = report.collect(Path(options["runs_dir"]), Path(options["out"]))
     if not stored:
         raise UserError("no claim has a verdict yet")
-    print(report.brief(stored))
+    say(report.brief(stored))
     complain(f"written to {options['out']}/claims.md")
     return code
 
@@ -101,7 +101,7 @@ def test(one: design.Claim, options: dict[str, Any]) -> int:
     code = sweeps.main(words) if options["run"] else 0
     record = judge(one, jobs)
     report.write(record, folder)
-    print(report.told(record))
+    say(report.told(record))
     complain(f"written to {folder}/verdict.json")
     return code
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, flag_override
-from omegaconf.errors import InterpolationKeyError
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from suites import usage
 from suites.assembly import CONF, settle
@@ -76,7 +77,7 @@ def from_words(words: list[str], folder: str | None = None) -> Composed:
     Raises:
       UserError: for words that make no run.
     """
-    seeds = [word for word in words if re.fullmatch(r"seed=\d+", word)]
+    seeds = [word for word in words if re.fullmatch(r"seed=(0|[1-9]\d*)", word)]
     # A composition takes a tenth of a second: the many seeds of a sweep share one.
     shared = tuple(word for word in words if len(seeds) != 1 or word not in seeds)
     composed, choices = _compose(shared, folder)
@@ -146,16 +147,45 @@ def locate(config: Any, choices: Any) -> Composed:
     Raises:
       UserError: for values that make no sense.
     """
+    removed = [group for group in ("task", *NULL) if choices.get(group) is None]
+    if removed:
+        raise UserError(f"{removed[0]} is part of every run: choose one, {removed[0]}=...")
+    if missing := _of_every_run() - config.keys():
+        raise UserError(f"{min(missing)} is part of every run: leave out ~{min(missing)}")
     given = {axis: choices[axis] != NULL[axis] for axis in NULL}
     modelled = given["world_model"]
-    settle(config, given["learner"] or modelled, given["planner"], modelled)
-    check(config)
-    task = config.task.get("name") or choices["task"].replace("/", "-")
+    with _resolved():
+        settle(config, given["learner"] or modelled, given["planner"], modelled)
+        check(config)
+        experiment = None if config.experiment is None else str(config.experiment)
+    task = str(config.task.get("name") or choices["task"].replace("/", "-"))
     agent = name_agent(choices, config)
     digest = config_hash(OmegaConf.to_container(config, resolve=False))  # pyright: ignore
-    experiment = None if config.experiment is None else str(config.experiment)
     path = run_path(str(config.runs_dir), experiment, task, agent, digest, config.seed)
     return Composed(config, choices, task, agent, digest, path)
+
+
+@cache
+def _of_every_run() -> set[str]:
+    """The keys of every configuration."""
+    with (CONF / "config.yaml").open() as file:
+        return set(yaml.safe_load(file)) - {"defaults", "hydra"}
+
+
+@contextmanager
+def _resolved() -> Iterator[None]:
+    """What refers to what is not there, in one line."""
+    try:
+        yield
+    except InterpolationKeyError as error:
+        source = str(error).splitlines()[0].split("'")[1]
+        raise UserError(
+            f"{error.full_key} is that of {source}, which is not there: the chosen"
+            f" {source.partition('.')[0]} does not go with it"
+        ) from None
+    except OmegaConfBaseException as error:
+        told = str(error).splitlines()[0]
+        raise UserError(f"can't read the value of {error.full_key}: {told}") from None
 
 
 def check(config: Any) -> None:
@@ -164,22 +194,15 @@ def check(config: Any) -> None:
     Raises:
       UserError: says which.
     """
-    try:
-        refuse_nan(OmegaConf.to_container(config, resolve=True))
-    except InterpolationKeyError as error:
-        source = str(error).splitlines()[0].split("'")[1]
-        raise UserError(
-            f"{error.full_key} is that of {source}, which is not there: the chosen"
-            f" {source.partition('.')[0]} does not go with it"
-        ) from None
+    refuse_nan(OmegaConf.to_container(config, resolve=True))
     for key in ("video", "force", "checkpoint.replay"):
         value = OmegaConf.select(config, key)
         if not isinstance(value, bool):
             raise UserError(f"{key} is {value!r}: give true or false")
     least_of = {"seed": 0, "evaluation.seed": 0, "evaluation.episodes": 1, "budget.env_steps": 0}
     least_of |= {"evaluation.every": 1, "checkpoint.seconds": 0}
-    if config.runs_dir is None:
-        raise UserError("runs_dir is None: give a folder")
+    if config.runs_dir in (None, ""):
+        raise UserError(f"runs_dir is {config.runs_dir!r}: give a folder")
     for key in ("threads", "planner.budget"):
         if OmegaConf.select(config, key) is not None:
             least_of[key] = 1

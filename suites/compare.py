@@ -6,7 +6,7 @@ from typing import Any
 
 import suites.environment  # noqa: F401  (before NumPy)
 from suites import comparison, published, tables
-from suites.environment import complain
+from suites.environment import complain, say
 from suites.errors import UserError
 from suites.options import Key, command, read_options, split
 from suites.points import AXES, Point, points
@@ -72,7 +72,7 @@ def compare(words: list[str]) -> None:
     results = gather([Path(path) for path in paths], options)
     found = points(results)
     made = make_tables(results, found, options)
-    print("\n\n".join(tables.text(table) for table in made))
+    say("\n\n".join(tables.text(table) for table in made))
     if options["out"]:
         write(results, found, made, options)
 

@@ -14,7 +14,7 @@ import numpy as np
 import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from planners.none import NoPlanner
 from suites.assembly import stored
-from suites.environment import complain
+from suites.environment import complain, say
 from suites.errors import NoOtherPhysicsError, UserError
 from suites.evaluate import Agent, Pilot, Stopwatch, episode_seed, evaluate
 from suites.ledger import Meter, allowed_threads
@@ -87,7 +87,7 @@ def diagnose(path: Path, options: dict[str, Any]) -> None:
     folder = path / "diagnose"
     write_atomic(folder / "diagnose.json", json.dumps(told, indent=2).encode())
     write_atomic(folder / "prediction.svg", draw(predicted, agent, task.facts))
-    print(f"written to {folder}")
+    say(f"written to {folder}")
 
 
 @dataclass
@@ -238,28 +238,28 @@ def print_prediction(told: dict[str, Any], seconds: float) -> None:
     """A line for some horizons."""
     horizon = len(told["feature_error"])
     chosen = sorted({1, *np.unique(np.geomspace(1, horizon, 6).astype(int)).tolist(), horizon})
-    print(f"\nOpen-loop prediction from {told['starts']} places")
+    say(f"\nOpen-loop prediction from {told['starts']} places")
     head = f"{'transitions':>11}{'seconds':>9}{'error (std)':>13}"
-    print(head + (f"{'uncertainty':>13}" if "uncertainty" in told else "") + f"{'return':>9}")
+    say(head + (f"{'uncertainty':>13}" if "uncertainty" in told else "") + f"{'return':>9}")
     for h in chosen:
         line = f"{h:>11}{h * seconds:>9.2f}{told['feature_error'][h - 1]:>13.3f}"
         if "uncertainty" in told:
             line += f"{told['uncertainty'][h - 1]:>13.3f}"
-        print(line + f"{told['return_error'][h - 1]:>9.3f}")
+        say(line + f"{told['return_error'][h - 1]:>9.3f}")
 
 
 def print_ladder(rungs: list[dict[str, Any]], facts: Any) -> None:
     """Each rung, and whose share the shortfall is."""
-    print("\nOne planner, one budget, in different worlds")
-    print(f"{'world':<32}{'score':>9}{'plan ms':>10}")
+    say("\nOne planner, one budget, in different worlds")
+    say(f"{'world':<32}{'score':>9}{'plan ms':>10}")
     for rung in rungs:
-        print(f"{rung['world']:<32}{rung['score']:>9.1f}{rung['plan_ms']:>10.1f}")
+        say(f"{rung['world']:<32}{rung['score']:>9.1f}{rung['plan_ms']:>10.1f}")
     learned, truth = rungs[0]["score"], rungs[-1]["score"]
     best = facts.reference.get("best")
     line = f"the model's errors cost {truth - learned:.1f}"
     if best is not None:
         line += f"; search on the truth misses {best - truth:.1f} of {best:.0f}"
-    print(line)
+    say(line)
 
 
 def draw(told: dict[str, Any], agent: Agent, facts: Any) -> bytes:

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from suites.environment import complain, drawing_environment, say  # before NumPy and MuJoCo
 from suites.errors import UserError
 from suites.ledger import allowed_threads
 from suites.tasks.atari_names import GAMES
@@ -125,7 +126,6 @@ def check_physics() -> Finding:
     """Compiled cheetah against dm_control's Python, on the same actions, to the bit."""
     import numpy as np
 
-    import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
     from suites.tasks.control import suite_task
     from suites.tasks.control.source import load_suite
 
@@ -188,11 +188,12 @@ def check_rendering() -> Finding:
         "r = mujoco.Renderer(m, 16, 16); d = mujoco.MjData(m); mujoco.mj_forward(m, d);"
         "r.update_scene(d); r.render()"
     )
-    environment = dict(os.environ)
-    if sys.platform == "linux" and environment.get("MUJOCO_GL", "disable") == "disable":
-        environment["MUJOCO_GL"] = "egl"
     drawn = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, check=False, timeout=120
+        [sys.executable, "-c", code],
+        env=drawing_environment(),
+        capture_output=True,
+        check=False,
+        timeout=120,
     )
     if drawn.returncode:
         missing = [name for name in ("EGL", "OpenGL") if not ctypes.util.find_library(name)]
@@ -262,6 +263,19 @@ def main() -> int:
         description="Does this machine have what a run needs? A line per check: OK, or what to do.",
     )
     parser.parse_args()
+    try:
+        return report()
+    except UserError as error:
+        complain(f"error: {error}")
+        return 2
+
+
+def report() -> int:
+    """A line per check; 1 where something is missing that every run needs.
+
+    Raises:
+      UserError: where they can't be written.
+    """
     status = 0
     for name, check, needed in CHECKS:
         try:
@@ -270,7 +284,7 @@ def main() -> int:
             cause = str(error).partition("\n")[0]
             finding = Finding(False, f"{type(error).__name__}: {cause}")
         word = "OK  " if finding.well else "FIX " if needed else "NOTE"
-        print(f"{word}  {name:<10}  {finding.line}", flush=True)
+        say(f"{word}  {name:<10}  {finding.line}")
         if needed and not finding.well:
             status = 1
     return status

@@ -4,6 +4,9 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import TextIO
+
+from suites.errors import UserError
 
 # What MUJOCO_GL was when the process began: rendering has a process of its own. Here it is off, as
 # the physics needs no screen, and without OpenGL libraries `import mujoco` can fail.
@@ -37,5 +40,32 @@ def drawing_environment() -> dict[str, str]:
 
 
 def complain(message: str) -> None:
-    """One line to the user."""
-    print(message, file=sys.stderr, flush=True)
+    """One line to the user. Where nobody can read it, work goes on all the same."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        hush(sys.stderr)
+    except OSError:  # a log on a full disk, which may have room again
+        pass
+
+
+def say(text: object) -> None:
+    """What was asked for, to the user. It may be that who reads has seen enough.
+
+    Raises:
+      UserError: where it can't be written.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        hush(sys.stdout)
+    except OSError as error:
+        hush(sys.stdout)
+        raise UserError(f"can't write to the standard output: {error.strerror}") from error
+
+
+def hush(stream: TextIO) -> None:
+    """Let what goes to a stream be lost, also what it still holds."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)

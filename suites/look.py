@@ -21,7 +21,7 @@ import suites.environment  # noqa: F401  (before NumPy and MuJoCo)
 from planners.none import NoPlanner
 from suites.assembly import evaluation_points, stored
 from suites.checkpoints import load, states_file
-from suites.environment import complain
+from suites.environment import complain, say
 from suites.errors import UserError
 from suites.evaluate import Agent, Episode
 from suites.ledger import allowed_threads
@@ -64,7 +64,7 @@ MOST_FPS = 10.0
 
 def main() -> None:
     """The command line. Exit code 0: drawn; 2: bad input or a failing machine, in one line."""
-    command(HELP, lambda words: print(look(Path(words[0]), decisions_of(words[1:]))))
+    command(HELP, lambda words: say(look(Path(words[0]), decisions_of(words[1:]))))
 
 
 def decisions_of(words: list[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 
 from suites import usage
 from suites.doctor import check_versions
-from suites.environment import complain, debugging
+from suites.environment import complain, debugging, say
 from suites.errors import UserError
 
 
@@ -44,11 +44,11 @@ def command(
     """
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     words = sys.argv[1:]
-    if not words or {"-h", "--help"} & set(words):
-        print(help_text)
-        sys.exit(0 if words else 2)
     sys.argv[1:] = []  # the words of a run would be looked for in it
     try:
+        if not words or {"-h", "--help"} & set(words):
+            say(help_text)
+            sys.exit(0 if words else 2)
         check_versions()
         sys.exit(body(words) or 0)
     except (UserError, HydraException) as error:
@@ -59,9 +59,6 @@ def command(
     except KeyboardInterrupt:
         complain(f"interrupted: {interrupted}")
         sys.exit(130)
-    except BrokenPipeError:  # who reads has seen enough
-        sys.stderr.close()
-        sys.exit(0)
 
 
 def split(words: list[str]) -> tuple[list[str], list[str]]:

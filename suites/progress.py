@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from suites.environment import complain
 from suites.evaluate import Episode
 
 _LINES = 10  # without a terminal: one line each tenth of the way
@@ -52,7 +53,7 @@ class Progress:
             self._bar.update(done - self._bar.n)
         else:
             self._said = tenth
-            print(f"{name}, step {steps}: {text}", file=sys.stderr, flush=True)
+            complain(f"{name}, step {steps}: {text}")
 
     def _left(self, done: int) -> float:
         per_step = (self._times[-1] - self._times[0]) / max(len(self._times) - 1, 1)
@@ -108,7 +109,8 @@ class TrainingProgress:
         left = ""
         if 0 < env_steps < self._total and len(self._marks) > 1:
             left = f", {duration(self._left(env_steps))} left"
-        tqdm.write(f"step {env_steps:,}: score {score:.1f}{left}", file=sys.stderr)
+        with tqdm.external_write_mode(sys.stderr):  # a bar makes way for the line
+            complain(f"step {env_steps:,}: score {score:.1f}{left}")
 
     def close(self) -> None:
         """Leave the bar as it stands."""

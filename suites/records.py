@@ -37,6 +37,7 @@ FORMAT = 2
 NOT_IN_HASH = (
     *("seed", "threads", "runs_dir", "experiment", "label", "video", "force", "checkpoint"),
 )
+_CLEARING = "clearing.json"  # there while all else is being forgotten
 INTERRUPTED = "interrupted"  # the reason of a run that its user stopped: it can go on
 _PROGRESS_SECONDS = 5.0
 _CODE = ("conf", "learners", "planners", "suites", "world_models")
@@ -87,13 +88,18 @@ def hold(path: Path, what: str, other: str) -> TextIO:
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         lock.seek(0)
         holder = lock.read().strip() or "unknown"
         raise InUseError(
             f"{path} is in use by process {holder}, which {what}: wait for it, or choose another"
             f" {other}"
         ) from None
+    except OSError as error:
+        raise UserError(
+            f"can't lock {path}: {error.strerror}; choose with runs_dir= a place on a file system"
+            " with locks"
+        ) from error
     with writing(path):
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
@@ -113,6 +119,8 @@ class Run:
         self._lock = hold(path, "makes the same run", "seed, experiment or runs_dir")
         with writing(path):
             (path / "checkpoint").mkdir(exist_ok=True)
+        if (path / _CLEARING).exists():
+            self.clear()
         self._said = time.monotonic()
 
     @property
@@ -121,15 +129,21 @@ class Run:
         return (self.path / "summary.json").exists()
 
     def clear(self) -> None:
-        """Forget all that was recorded."""
+        """Forget all that was recorded. What a kill leaves of it, the next holder forgets."""
+        self.write(_CLEARING, {})
         with writing(self.path):
             (self.path / "summary.json").unlink(missing_ok=True)  # first: it says that all is there
             for entry in self.path.iterdir():
                 if entry.is_dir():
                     shutil.rmtree(entry)
-                elif entry.name != "lock":
+                elif entry.name not in ("lock", _CLEARING):
                     entry.unlink()
             (self.path / "checkpoint").mkdir()
+            (self.path / _CLEARING).unlink()
+
+    def release(self) -> None:
+        """Let other processes hold it."""
+        self._lock.close()
 
     def write(self, name: str, content: str | dict[str, Any]) -> None:
         """Replace a file: after a crash there is the old or the new one, never a part."""
@@ -137,11 +151,23 @@ class Run:
         write_atomic(self.path / name, text.encode())
 
     def read(self, name: str) -> Any:
-        """What a JSON file holds; None where there is no such file."""
+        """What a JSON file holds; None where there is no such file.
+
+        Raises:
+          UserError: for a file that is damaged.
+        """
+        path = self.path / name
         try:
-            return json.loads((self.path / name).read_text())
+            found = json.loads(path.read_text())
+            if not isinstance(found, dict):
+                raise ValueError
         except FileNotFoundError:
             return None
+        except ValueError:
+            raise UserError(
+                f"{path} is damaged: delete it, and the same command writes it anew"
+            ) from None
+        return found
 
     def append(self, name: str, row: dict[str, Any]) -> None:
         """Add a row to a `.jsonl` file, and see to it that it is on the disk."""
@@ -233,6 +259,14 @@ def parse_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
             raise UserError(f"{path}: line {number} is damaged; mend or delete it") from None
         whole += len(line)
     return rows, whole
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; None where there is none, or it is just being written."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import suites.environment  # noqa: F401  (before NumPy)
 from suites import compare
+from suites.environment import say
 from suites.errors import UserError
 from suites.options import Key, command, read_options, split
 from suites.records import write_atomic
@@ -63,7 +64,7 @@ def report(words: list[str]) -> None:
         write_atomic(out, text.encode())
     except OSError as error:
         raise UserError(f"can't write {out}: {error.strerror}; choose another out=") from error
-    print(f"{out}: {len(text) / 1e6:.1f} MB")
+    say(f"{out}: {len(text) / 1e6:.1f} MB")
 
 
 def page(paths: list[Path], options: dict[str, Any], place: Path) -> str:

@@ -1,11 +1,10 @@
 """Scores a stored agent again: `python -m suites.evaluate <run directory>`."""
 
+import json
 from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
 
 from suites.assembly import stored
+from suites.environment import say
 from suites.errors import UserError
 from suites.evaluate import evaluate
 from suites.ledger import Meter, allowed_threads
@@ -52,14 +51,14 @@ def rescore(path: Path, episodes: int | None) -> bool:
         ]
     finally:
         progress.close()
-    print(f"{'episode':>8}{'recorded':>12}{'now':>12}")
+    say(f"{'episode':>8}{'recorded':>12}{'now':>12}")
     for k, score in enumerate(played):
         was = f"{recorded[k]:.2f}" if k < len(recorded) else ""
-        print(f"{k:>8}{was:>12}{score:>12.2f}")
-    print(f"{'mean':>8}{_mean(recorded):>12.2f}{_mean(played):>12.2f}")
+        say(f"{k:>8}{was:>12}{score:>12.2f}")
+    say(f"{'mean':>8}{_mean(recorded):>12.2f}{_mean(played):>12.2f}")
     compared = list(zip(recorded, played, strict=False))
     agrees = all(was == now for was, now in compared)
-    print("what is recorded agrees" if agrees else "what is recorded does NOT agree")
+    say("what is recorded agrees" if agrees else "what is recorded does NOT agree")
     return agrees
 
 
@@ -69,14 +68,18 @@ def recorded_returns(path: Path) -> list[float]:
     Raises:
       UserError: if the run is not done.
     """
+    summary = path / "summary.json"
     try:
-        summary: Any = OmegaConf.to_container(OmegaConf.load(path / "summary.json"))
+        return [float(score) for score in json.loads(summary.read_text())["returns"]]
     except OSError:
         raise UserError(
             f"{path} is not done: the command that began it continues it; agents are stored at the"
             " end"
         ) from None
-    return [float(score) for score in summary["returns"]]
+    except (ValueError, TypeError, KeyError):
+        raise UserError(
+            f"{summary} is damaged: delete it, and the command that made the run writes it anew"
+        ) from None
 
 
 def _mean(scores: list[float]) -> float:

@@ -16,11 +16,11 @@ from suites.assembly import evaluation_points
 from suites.checkpoints import drop_trainings, load
 from suites.command import NULL, Composed, from_command_line, storable
 from suites.doctor import check_versions
-from suites.environment import complain, debugging, drawing_environment
+from suites.environment import complain, debugging, drawing_environment, hush, say
 from suites.errors import UserError
 from suites.ledger import Costs, Meter, allowed_threads, columns, concurrent_runs
 from suites.progress import closing_table
-from suites.records import Run
+from suites.records import Run, read_json
 from suites.session import Session
 from suites.sweeps import command as sweeps
 from suites.sweeps.work import end_with_parent
@@ -50,6 +50,8 @@ def main() -> None:
     except KeyboardInterrupt:
         complain("interrupted: finished episodes are kept, and the same command continues")
         sys.exit(130)
+    except BrokenPipeError:  # of the help, which Hydra prints
+        hush(sys.stdout)
 
 
 def execute(composed: Composed, meter: Meter) -> None:
@@ -60,6 +62,8 @@ def execute(composed: Composed, meter: Meter) -> None:
         run.clear()
     if run.done:
         complain(f"already done: {path} (force=true starts over)")
+        if (read_json(path / "status.json") or {}).get("status") != "done":
+            run.status("done")  # it was killed just before that
         conclude(run, config)
         return
     if choices["planner"] != NULL["planner"] and choices["world_model"] == NULL["world_model"]:
@@ -118,7 +122,8 @@ def record(run: Run, composed: Composed, meter: Meter, threads: int) -> None:
 def conclude(run: Run, config: Any) -> None:
     """Print the closing table, and see to the video."""
     summary, episodes = run.read("summary.json"), load(run.path, evaluation_points(config)[-1])
-    print(closing_table(summary, [f.episode for f in episodes.values()], run.path))
+    table = closing_table(summary, [f.episode for f in episodes.values()], run.path)
+    say(table)
     if config.video:
         make_videos(run.path)
 

@@ -33,7 +33,7 @@ def _told() -> Iterator[None]:
     """What a source can't take is told in a line."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, MemoryError) as error:
         raise UserError(str(error)) from error
 
 

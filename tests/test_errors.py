@@ -43,6 +43,15 @@ def complaint(command, *words: str) -> str:
         ("budget=3", "budget.env_steps is None: give a whole number of at least 0"),
         ("runs_dir=null", "runs_dir is None: give a folder"),
         ("task.name=walker-fly", "unknown task 'walker-fly'; nearest: walker"),
+        ("runs_dir=", "runs_dir is '': give a folder"),
+        ("~task", "task is part of every run: choose one, task=..."),
+        ("~planner", "planner is part of every run: choose one, planner=..."),
+        ("~budget", "budget is part of every run: leave out ~budget"),
+        ("~device", "device is part of every run: leave out ~device"),
+        ("seed=007", "seed is '007': give a whole number"),
+        ("seed=???", "can't read the value of evaluation.seed: "),
+        ("seed=${oc.env:NOBODY_SETS_THIS}", "variable 'NOBODY_SETS_THIS' not found"),
+        ("experiment=???", "can't read the value of experiment: "),
         ("+planner.wings=2", "planner.wings"),
         ("+task.wings=2", "task.wings: there is no such option"),
         ("+world_model.wings=2", "world_model.wings: there is no such option"),
@@ -117,6 +126,14 @@ def test_an_optimizer_that_makes_no_sense_with_discrete_actions(command, optimiz
 )
 def test_numbers_that_are_none_and_searches_that_do_not_fit(command, words, said):
     assert said in complaint(command, "task=toy-chain", *words)
+
+
+def test_a_memory_that_fits_nowhere(command):
+    words = ("task=toy-chain", "learner=dqn", "budget.env_steps=10", f"learner.capacity={10**20}")
+    code, _, err = command(*words)
+    assert code == 2
+    assert "fits neither into memory nor into a file of " in err.splitlines()[-1]
+    assert err.splitlines()[-1].endswith("give a smaller learner.capacity")
 
 
 def test_features_that_a_search_can_not_read(command, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from suites import records
-from suites.errors import UserError
+from suites.errors import InUseError, UserError
 from suites.records import Run, config_hash, run_path
 
 
@@ -106,6 +106,25 @@ def test_one_process_at_a_time(tmp_path):
     assert f"is in use by process {os.getpid()}" in second.stderr.splitlines()[-1]
     del run
     assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_a_file_system_without_locks_is_not_another_process(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(records.fcntl, "flock", refuse)
+    with pytest.raises(UserError, match=r"can't lock .*: No locks available; choose") as told:
+        Run(tmp_path)
+    assert not isinstance(told.value, InUseError)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "", "\0" * 9])
+def test_a_damaged_file_is_named(tmp_path, content):
+    run = Run(tmp_path)
+    assert run.read("manifest.json") is None
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(UserError, match=r"manifest\.json is damaged: delete it, and"):
+        run.read("manifest.json")
 
 
 def test_clear_keeps_only_the_lock(tmp_path):

@@ -50,6 +50,38 @@ def rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.parametrize("row", ["{", "[]", "{}"])
+def test_a_damaged_episode_is_named(command, tmp_path, row):
+    words = ("task=toy-chain", "agent=random", "evaluation.episodes=2")
+    command(*words)
+    run = only(tmp_path)
+    (run / "summary.json").unlink()
+    (run / "evaluations.jsonl").unlink()
+    episode = run / "checkpoint" / "evaluation-0" / "episode1.json"
+    whole = episode.read_text()
+    episode.write_text(row)
+    code, _, err = command(*words)
+    assert code == 2
+    assert f"error: {episode} is damaged: delete it, and give the same command again" in err
+    episode.unlink()
+    assert command(*words)[0] == 0
+    assert read(episode)["episode"]["score"] == json.loads(whole)["episode"]["score"]
+
+
+def test_a_run_that_was_killed_after_its_last_record_is_told_as_done(command, tmp_path):
+    words = ("task=toy-chain", "agent=random")
+    command(*words)
+    status = only(tmp_path) / "status.json"
+    status.write_text(json.dumps(read(status) | {"status": "running"}))
+    command(*words)
+    assert read(status)["status"] == "done"
+
+
+def test_a_task_may_have_a_number_for_a_name(command, tmp_path):
+    assert command("task=toy-chain", "agent=random", "task.name=3")[0] == 0
+    assert only(tmp_path).relative_to(tmp_path).parts[0] == "3"
+
+
 def test_a_run_that_is_done_is_told_without_its_episodes(command, tmp_path):
     """As of records that were copied without what only a continuation needs."""
     words = ("task=toy-chain", "agent=random")

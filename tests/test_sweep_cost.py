@@ -50,6 +50,21 @@ def test_other_seeds_and_other_budgets(tmp_path):
     assert estimate([*words[:1], "task=walker", *words[2:]]) is None  # its simulator is another
 
 
+def test_fewer_threads_take_longer(tmp_path):
+    """A run's processor time is that of its threads; its clock is not."""
+    words = [f"runs_dir={tmp_path}", "task=cheetah", "planner=mpc", "planner.budget=2000"]
+    spent: dict[str, Any] = {"evaluation_cpu_seconds": 100.0, "evaluation_wall_seconds": 15.0}
+    leave([*words, "seed=1"], **spent)
+    (summary,) = tmp_path.glob("**/summary.json")
+    (summary.parent / "manifest.json").write_text(json.dumps({"starts": [{"threads": 8}]}))
+    assert estimate([*words, "threads=8"]).clock == 15
+    assert estimate([*words, "threads=2"]).clock == 50
+    assert estimate([*words, "threads=1"]).clock == 100
+    words[-1] = "planner.budget=4000"
+    assert estimate([*words, "threads=8"]).clock == 30
+    assert estimate([*words, "threads=2"]).clock == 100
+
+
 def test_compilation_counts_once_however_long_the_run(tmp_path):
     words = [f"runs_dir={tmp_path}", "task=cheetah", "planner=mpc", "planner.budget=2000"]
     spent: dict[str, Any] = {"evaluation_cpu_seconds": 10.0, "evaluation_wall_seconds": 8.0}

@@ -9,10 +9,10 @@ import sys
 import time
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
+from scripted import BAD, GOOD, LOST, leave_summary, scripted
 from sweeping import TOY, folders, gone, holder, start, starts, wait_until
 
 from suites.command import composing, from_command_line, from_words
@@ -21,7 +21,7 @@ from suites.records import hold
 from suites.sweeps import display
 from suites.sweeps.engine import Job, Sweep
 from suites.sweeps.grid import expand
-from suites.sweeps.work import Order, Outcome
+from suites.sweeps.work import Outcome
 
 LONG = ("task=pendulum", "agent=random", "evaluation.episodes=2000")  # for minutes
 
@@ -126,6 +126,13 @@ def test_the_sweep_knows_where_its_runs_lie(words, monkeypatch):
         (("+sweep.workers=1",), "'+sweep.workers=1' is there already"),
         (("--cfg", "job"), "a sweep takes -m, --plan-cost and --config-dir"),
         (("--config-dir", "no/such"), "no/such: there is no such folder"),
+        (
+            ("--plan-cost=1",),
+            "a sweep takes -m, --plan-cost and --config-dir, and no '--plan-cost=1'",
+        ),
+        (("launcher=null",), "can't read the sweep's settings launcher=null"),
+        (("launcher=ray", "launcher.address=null"), "launcher.address is 'None': give auto or"),
+        (("launcher=ray", "launcher.address=5"), "launcher.address is '5': give auto or ip:port"),
         (("experiment=a,b",), "give one value of each"),
     ],
 )
@@ -153,65 +160,23 @@ def test_yamls_that_make_no_sense(tmp_path, text, said):
         expand(["+sweep=mine"], named(tmp_path, text))
 
 
-class Scripted:
-    """A launcher whose orders end as was told, and leave a summary if they are done."""
-
-    def __init__(self, outcomes: dict[int, list[Any]], most: int = 2):
-        self.outcomes, self.most = outcomes, most
-        self.at_work, self.started, self.stopped = 0, [], 0
-        self.runs: dict[str, Path] = {}
-        self.orders: list[Order] = []
-        self.takes = most  # what is more is refused
-
-    def slots(self, threads: int) -> int:
-        return self.most // threads
-
-    def start(self, order: Order):
-        (word,) = (word for word in order.command if word in self.runs)
-        seed = int(word.removeprefix("seed="))
-        self.started.append(seed)
-        self.orders.append(order)
-        if self.at_work >= self.takes:
-            raise RefusedError("no more")
-        self.at_work += 1
-        assert self.at_work <= self.most
-        launcher = self
-
-        class Handle:
-            def poll(self):
-                outcome = launcher.outcomes[seed].pop(0)
-                launcher.at_work -= outcome is not None
-                if outcome and outcome.code == 0:
-                    leave_summary(launcher.runs[word])
-                return outcome
-
-            def stop(self):
-                launcher.stopped += 1
-
-        return Handle()
+def test_a_yaml_that_is_no_text(tmp_path):
+    places = named(tmp_path, "")
+    (tmp_path / "sweep" / "mine.yaml").write_bytes(b"grid: \xff\xfe")
+    with pytest.raises(UserError, match=r"can't read .*mine.yaml: 'utf-8' codec"):
+        expand(["+sweep=mine"], places)
 
 
-def leave_summary(path: Path, seconds: float = 4.0) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    ledger = dict.fromkeys(("wall_seconds", "evaluation_wall_seconds"), seconds / 2)
-    ledger |= dict.fromkeys(("cpu_seconds", "evaluation_cpu_seconds"), 1.0)
-    (path / "summary.json").write_text(json.dumps({"score": 1.0, "ledger": ledger}))
+def test_a_yaml_that_adds_a_key(tmp_path):
+    runs = expand(["+sweep=mine"], named(tmp_path, "grid: {+task.wings: [1, 2]}"))
+    assert runs == [["+task.wings=1"], ["+task.wings=2"]]
 
 
-GOOD, BAD = Outcome(0, cpu_seconds=1), Outcome(2, "it broke", 0.5)
-LOST = Outcome(None, "its worker was lost")
-
-
-def scripted(tmp_path, outcomes: dict[int, list[Any]], retries: int = 1):
-    """A sweep whose runs end as told; it and its launcher."""
-    jobs = [
-        Job((f"seed={k}",), tmp_path / "x" / f"seed{k}", "task", "method", k, 1, force=False)
-        for k in outcomes
-    ]
-    launcher, ignore = Scripted(outcomes), lambda *_: None
-    launcher.runs = {job.words[-1]: job.path for job in jobs}
-    folder = tmp_path / "sweeps" / "one"
-    return Sweep(folder, jobs, [], [], launcher, None, retries, None, ignore, ignore), launcher
+def test_a_sweep_of_nothing(command, tmp_path):
+    named(tmp_path, "variants: {}")
+    code, _, err = command("-m", "--config-dir", str(tmp_path), "+sweep=mine")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "this sweep has no runs" in err
 
 
 def test_a_log_lies_in_the_folder_of_logs_whatever_a_label_is(tmp_path):
@@ -263,34 +228,6 @@ def test_a_run_that_another_process_makes_is_waited_for(tmp_path, monkeypatch):
     sweep.run()
     assert launcher.started == [1]
     assert sweep.jobs[0].state == "done"
-
-
-def test_a_run_to_be_made_anew_is_not_taken_for_done(tmp_path, monkeypatch):
-    monkeypatch.setattr("suites.sweeps.engine._PATIENCE", 0.5)
-    sweep, launcher = scripted(tmp_path, {0: [Outcome(InUseError.code, "in use"), GOOD]})
-    sweep.jobs[0].force = True
-    leave_summary(sweep.jobs[0].path)  # an old one, while another process makes it
-    begin = time.monotonic()
-    sweep.run()
-    assert time.monotonic() - begin > 0.5
-    assert launcher.started == [0, 0]
-
-
-def test_a_run_begun_anew_goes_on_where_it_was_cut_off(tmp_path):
-    sweep, launcher = scripted(tmp_path, {0: [BAD, BAD, GOOD]}, retries=2)
-    (job,) = sweep.jobs
-    job.force = True
-    leave_summary(job.path)
-
-    def clear(_: Sweep, job: Job) -> None:
-        if job.state == "running" and job.attempts == 2:  # the first time it did not get so far
-            (job.path / "summary.json").unlink()
-
-    sweep.on_event = clear
-    sweep.run()
-    assert job.state == "done"
-    assert ["force=false" in order.command for order in launcher.orders] == [False, False, True]
-    assert all(order.again == ("force=false",) for order in launcher.orders)
 
 
 def test_what_a_queue_refuses_is_offered_again(tmp_path, monkeypatch):

@@ -11,10 +11,10 @@ from suites.claims.verdicts import Comparison, combined, compare
 from suites.efficiency import areas, steps_to
 from suites.errors import UserError
 from suites.points import spent
-from suites.records import INTERRUPTED
+from suites.records import INTERRUPTED, read_json
 from suites.results import Results, check_comparable, load
 from suites.statistics import Strata
-from suites.sweeps.engine import Job, cpu_seconds, read_json
+from suites.sweeps.engine import Job, cpu_seconds
 
 Record = dict[str, Any]
 # Costs that the verdict tells of each arm, of its training and of one episode after it.

@@ -6,8 +6,7 @@ from typing import Any
 
 from suites import tables
 from suites.claims.design import names
-from suites.records import write_atomic
-from suites.sweeps.engine import read_json
+from suites.records import read_json, write_atomic
 from suites.tables import Cell, Table, number
 
 Record = dict[str, Any]

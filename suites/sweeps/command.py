@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from suites.assembly import CONF
 from suites.command import composing, from_words, own_folder
-from suites.environment import complain
+from suites.environment import complain, say
 from suites.errors import UserError
 from suites.ledger import allowed_threads
 from suites.progress import duration
@@ -43,11 +43,13 @@ def main(words: list[str]) -> int:
     chosen = _settings(settings)
     folders = [CONF, *([Path(folder)] if folder else [])]
     jobs = make_jobs(expand(overrides, folders), folder)
+    if not jobs:
+        raise UserError("this sweep has no runs: its variants, or the values of a key, are none")
     own = ["--config-dir", folder] if folder else []
     if plan_cost:
         from suites.sweeps.cost import plan
 
-        print(plan(jobs, own, chosen.sweep.workers))
+        say(plan(jobs, own, chosen.sweep.workers or chosen.launcher.get("queued")))
         return 0
     from suites.sweeps.display import Display
 
@@ -79,8 +81,8 @@ def split(words: list[str]) -> tuple[list[str], list[str], list[str]]:
     for word in words:
         name = word.partition("=")[0]
         if word.startswith("-"):
-            if name not in (*_MULTIRUN, _COST):
-                raise UserError(f"a sweep takes -m, --plan-cost and --config-dir, and no '{name}'")
+            if word not in (*_MULTIRUN, _COST):
+                raise UserError(f"a sweep takes -m, --plan-cost and --config-dir, and no '{word}'")
             flags.append(word)
         elif name == "sweep":
             raise UserError(f"a named sweep is chosen with a plus: +{word}")
@@ -117,6 +119,8 @@ def _settings(words: list[str]) -> Any:
         close = difflib.get_close_matches(name, known, 1)
         told = f"nearest: {close[0]}" if close else f"there are {', '.join(sorted(known))}"
         raise UserError(f"unknown key '{name}'; {told}") from error
+    except (ValueError, TypeError) as error:  # Hydra's own, for `launcher=null`
+        raise UserError(f"can't read the sweep's settings {' '.join(words)}") from error
     for key, least in (("workers", 1), ("retries", 0)):
         value = chosen.sweep[key]
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
@@ -185,10 +189,11 @@ def conclude(sweep: Sweep) -> int:
     width = [max((len(key[k]) for key in rows), default=0) for k in (0, 1)]
     for (task, method), scores in sorted(rows.items()):
         mean = sum(scores) / len(scores)
-        print(f"{task:<{width[0]}}  {method:<{width[1]}}  {mean:8.1f}, mean of {len(scores)} runs")
+        say(f"{task:<{width[0]}}  {method:<{width[1]}}  {mean:8.1f}, mean of {len(scores)} runs")
     done = len(sweep.jobs) - len(failed)
-    print(
+    total = (
         f"{done} of {len(sweep.jobs)} runs are done; {sweep.spent() / 3600:.2f} CPU-hours,"
         f" {duration(sweep.clock())} on the clock; {sweep.folder}"
     )
+    say(total)
     return 1 if failed else 0

@@ -24,8 +24,8 @@ from suites.environment import complain
 from suites.errors import UserError
 from suites.ledger import allowed_threads
 from suites.progress import duration
-from suites.records import NOT_IN_HASH
-from suites.sweeps.engine import Job, clock_seconds, cpu_seconds, read_json
+from suites.records import NOT_IN_HASH, read_json
+from suites.sweeps.engine import Job, clock_seconds, clock_with, cpu_seconds
 from suites.sweeps.work import Order, perform_all
 
 
@@ -43,7 +43,7 @@ def plan(jobs: list[Job], flags: list[str], workers: int | None) -> str:
 
     Arguments:
       flags: Of each run's command.
-      workers: Runs at a time; None: as many as there are cores for.
+      workers: Runs at a time; None: as many as there are cores for here.
 
     Raises:
       UserError: where a run can't be made.
@@ -52,7 +52,8 @@ def plan(jobs: list[Job], flags: list[str], workers: int | None) -> str:
     for job in jobs:
         groups.setdefault(job.path.parent, []).append(job)
     due = {path: [j for j in g if j.force or not j.summary()] for path, g in groups.items()}
-    workers = workers or max(allowed_threads() // max(job.threads for job in jobs), 1)
+    here = max(allowed_threads() // max(job.threads for job in jobs), 1)
+    workers = workers or here
     estimates: dict[Path, Estimate] = {}
     unknown: list[tuple[Job, Composed]] = []
     with composing():
@@ -64,7 +65,7 @@ def plan(jobs: list[Job], flags: list[str], workers: int | None) -> str:
                 unknown.append((group[0], composed))
     if unknown:
         complain(f"calibrating {len(unknown)} of {len(groups)} settings, a minute or less each")
-        estimates |= calibrated(unknown, flags, workers)
+        estimates |= calibrated(unknown, flags, min(workers, here))
     return _table(groups, due, estimates, workers)
 
 
@@ -72,13 +73,15 @@ def recorded(composed: Composed) -> Estimate | None:
     """What is known of a run by those that were made; None if nothing is."""
     root = Path(str(composed.config.runs_dir))
     place = Path(composed.task, composed.agent)
+    threads = composed.config.threads or allowed_threads()
     same = [one for base in (root, *root.glob("*")) for one in _runs(base / place, composed.digest)]
     if same:
-        summaries = [summary for _, summary in same]
-        evidence = f"{len(same)} runs with other seeds"
-        return Estimate(
-            fmean(map(cpu_seconds, summaries)), fmean(map(clock_seconds, summaries)), evidence
-        )
+        cpu = [cpu_seconds(summary) for _, summary in same]
+        clock = [
+            clock_with(threads, path, spent, clock_seconds(summary))
+            for spent, (path, summary) in zip(cpu, same, strict=True)
+        ]
+        return Estimate(fmean(cpu), fmean(clock), f"{len(same)} runs with other seeds")
     mine = OmegaConf.to_container(composed.config, resolve=True)
     tasks = [composed.task]
     if composed.choices["planner"] == NULL["planner"] and composed.config.budget.env_steps:
@@ -140,7 +143,8 @@ def _scaled(
             total += compiled + (seconds - compiled) * more
         return total
 
-    return Estimate(all_of("cpu"), all_of("wall"), evidence)
+    cpu, threads = all_of("cpu"), mine.threads or allowed_threads()
+    return Estimate(cpu, clock_with(threads, path, cpu, all_of("wall")), evidence)
 
 
 def calibrated(

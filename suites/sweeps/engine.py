@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from suites.errors import InUseError, RefusedError
-from suites.records import hold, write_atomic, writing
+from suites.records import Run, hold, read_json, write_atomic, writing
 from suites.sweeps.launchers import Handle, Launcher
 from suites.sweeps.work import Order, Outcome
 
@@ -32,7 +32,8 @@ class Job:
       words: Of its command.
       path: Its run directory.
       method: Its label, or the name of the agent.
-      force: Whether to make it even if it is done.
+      force: Whether it is still to be begun anew, whatever there is of it.
+      begun_anew: Whether it was, by this sweep.
       state: waiting, running, done or failed.
       reason: Why it failed last, or what it waits for.
       attempts: How often it was started.
@@ -54,6 +55,7 @@ class Job:
     spent: float = 0.0
     seconds: float = 0.0
     share: float | None = None
+    begun_anew: bool = False
     began: float = 0.0  # on the monotonic clock
     first: tuple[float, float] | None = None  # when a share was seen first, and which
     not_before: float = 0.0
@@ -93,22 +95,35 @@ class Job:
         return pace * (1 - self.share)
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds; None where there is none, or it is just being written."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
 def clock_seconds(summary: dict[str, Any]) -> float:
     """What a run took on the clock."""
     return summary["ledger"]["wall_seconds"] + summary["ledger"]["evaluation_wall_seconds"]
 
 
+def clock_with(threads: int, run: Path, cpu: float, clock: float) -> float:
+    """Seconds on the clock with a number of threads, for a run that may have had more of them."""
+    starts = (read_json(run / "manifest.json") or {}).get("starts") or [{}]
+    had = starts[-1].get("threads") or threads
+    return max(clock, cpu / threads) if had > threads else clock
+
+
 def cpu_seconds(summary: dict[str, Any]) -> float:
     """What a run took of processors."""
     return summary["ledger"]["cpu_seconds"] + summary["ledger"]["evaluation_cpu_seconds"]
+
+
+def start_over(path: Path) -> None:
+    """Forget what a run recorded.
+
+    Raises:
+      UserError: where it can't be written.
+      InUseError: where another process makes it.
+    """
+    run = Run(path)
+    try:
+        run.clear()
+    finally:
+        run.release()
 
 
 @dataclass
@@ -156,7 +171,7 @@ class Sweep:
                 self._stop(handles)
                 raise
             finally:
-                self._write_state(last=True)
+                self._write_state(at_once=True)
 
     def _make(self, handles: dict[Job, Handle]) -> None:
         waiting = [job for job in self.jobs if job.state == "waiting"]
@@ -183,13 +198,25 @@ class Sweep:
         """What is done already, and what it tells about the rest."""
         before = (read_json(self.folder / "state.json") or {}).get("jobs", [])
         spent = {row["path"]: row["cpu_seconds"] for row in before}
+        cut_off = any(row["state"] in ("waiting", "running") for row in before)
+        begun = {row["path"] for row in before if cut_off and row.get("begun_anew")}
         for job in self.jobs:
             job.spent = spent.get(str(job.path), 0.0)
+            if job.force and str(job.path) in begun:  # by this sweep, before it was cut off
+                job.force, job.begun_anew = False, True
             if job.path.parent not in self.known:
-                found = map(read_json, sorted(job.path.parent.glob("seed*/summary.json")))
-                self.known[job.path.parent] = [clock_seconds(one) for one in found if one]
+                self.known[job.path.parent] = self._recorded(job)
             if not job.force and (summary := job.summary()):
                 job.finish(summary)
+
+    def _recorded(self, job: Job) -> list[float]:
+        """What runs with the settings of a job took on the clock."""
+        found = []
+        for path in sorted(job.path.parent.glob("seed*")):
+            if summary := read_json(path / "summary.json"):
+                cpu, clock = cpu_seconds(summary), clock_seconds(summary)
+                found.append(clock_with(job.threads, path, cpu, clock))
+        return found
 
     def _start(self, waiting: list[Job], handles: dict[Job, Handle]) -> None:
         now, room = time.monotonic(), self.room()
@@ -208,6 +235,14 @@ class Sweep:
                 self._tell(job, "done")
                 continue
             job.attempts, job.began, job.first, job.share = job.attempts + 1, now, None, None
+            if job.force:
+                try:
+                    start_over(job.path)
+                except InUseError:
+                    self._wait_for(job, waiting)
+                    continue
+                job.force, job.begun_anew = False, True
+                self._write_state(at_once=True)  # a kill from here on forgets nothing
             try:
                 with writing(self.folder):
                     handles[job] = self.launcher.start(self._order(job))
@@ -224,17 +259,10 @@ class Sweep:
 
     def _order(self, job: Job) -> Order:
         command = (sys.executable, "-m", "suites.run", *self.flags, *job.words)
-        # What this sweep began anew goes on, while there is an old summary it was not begun.
-        again = ("force=false",) if job.force else ()
-        begun = job.attempts > 1 and not job.summary()
-        return Order(
-            command + again if begun else command,
-            os.getcwd(),
-            str(self.log(job).resolve()),
-            self.timeout,
-            job.threads,
-            again,
-        )
+        if job.begun_anew:  # from here on it goes on, also where it is cut off
+            command = (*command, "force=false")
+        log = str(self.log(job).resolve())
+        return Order(command, os.getcwd(), log, self.timeout, job.threads)
 
     def _turn(self, job: Job) -> tuple[int, float]:
         """Low seeds first, so that all methods soon have one; and long runs, so that none is late
@@ -251,16 +279,20 @@ class Sweep:
             self.known[job.path.parent].append(job.seconds)
             self._tell(job, "done")
         elif outcome.code == InUseError.code:
-            job.attempts -= 1
-            job.not_before = time.monotonic() + _PATIENCE * 2 ** min(job.met, _DOUBLINGS)
-            job.met += 1
-            waiting.append(job)
-            self._tell(job, "waiting", "another process makes it")
+            self._wait_for(job, waiting)
         elif outcome.final or job.attempts > self.retries:
             self._tell(job, "failed", outcome.reason or "it left no summary.json")
         else:
             waiting.append(job)  # it goes on from its checkpoint
             self._tell(job, "waiting", f"once more: {outcome.reason}")
+
+    def _wait_for(self, job: Job, waiting: list[Job]) -> None:
+        """Another process makes it: see later what came of that."""
+        job.attempts -= 1
+        job.not_before = time.monotonic() + _PATIENCE * 2 ** min(job.met, _DOUBLINGS)
+        job.met += 1
+        waiting.append(job)
+        self._tell(job, "waiting", "another process makes it")
 
     def _tell(self, job: Job, state: str, reason: str = "") -> None:
         job.state, job.reason, self._dirty = state, reason, True
@@ -313,9 +345,9 @@ class Sweep:
         """CPU seconds of all that ended, failed attempts too."""
         return sum(job.spent for job in self.jobs)
 
-    def _write_state(self, last: bool = False) -> None:
+    def _write_state(self, at_once: bool = False) -> None:
         now = time.monotonic()
-        if not last and not (self._dirty and now - self._written >= _STATE_SECONDS):
+        if not at_once and not (self._dirty and now - self._written >= _STATE_SECONDS):
             return
         self._written, self._dirty = now, False
         rows = [
@@ -324,6 +356,7 @@ class Sweep:
                 "path": str(job.path),
                 "state": job.state,
                 "attempts": job.attempts,
+                "begun_anew": job.begun_anew,
                 "reason": job.reason or None,
                 "log": str(self.log(job)) if job.attempts else None,
                 "cpu_seconds": round(job.spent, 3),

@@ -83,7 +83,7 @@ def _variants(name: str, folders: list[Path], own: Dimensions) -> list[Dimension
     path = paths[name]
     try:
         content = _mapping(yaml.safe_load(path.read_text()), path, "grid", "variants")
-    except (yaml.YAMLError, OSError) as error:
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise UserError(f"can't read {path}: {' '.join(str(error).split())}") from error
     grid = _grid(content.get("grid"), path)
     variants = content.get("variants")
@@ -130,7 +130,9 @@ def _grid(content: Any, path: Path) -> Dimensions:
     found: Dimensions = {}
     for key, values in _mapping(content or {}, path).items():
         texts = [_text(value) for value in (values if isinstance(values, list) else [values])]
-        found[key] = [word for text in texts for word in dimensions([f"{key}={text}"])[key]]
+        for text in texts:
+            for name, words in dimensions([f"{key}={text}"]).items():
+                found.setdefault(name, []).extend(words)
     return found
 
 

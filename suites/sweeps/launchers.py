@@ -102,7 +102,7 @@ class Ray:
 
 def _knock(address: str) -> None:
     """See at once what Ray would find out after minutes."""
-    host, _, port = address.rpartition(":")
+    host, _, port = str(address).rpartition(":")
     if address == "auto":
         return
     if not host or not port.isdigit():

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -32,7 +32,6 @@ class Order:
       log: What it says goes to the end of this file.
       seconds: That it may take; None: any.
       threads: That it will use.
-      again: Words that follow the command where it goes on, after it was cut off.
     """
 
     command: tuple[str, ...]
@@ -40,7 +39,6 @@ class Order:
     log: str
     seconds: float | None
     threads: int
-    again: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ class Requeued:
         """What is to be queued."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self, replace(order, command=order.command + order.again))
+        return DelayedSubmission(self, order)
 
 
 def perform_all(orders: Sequence[Order], workers: int) -> Iterator[tuple[int, Outcome]]:
