@@ -115,9 +115,10 @@ class DQN(Stored):
             )
         if batch_norm and batch == 1:
             raise ValueError("learner.batch is 1: with learner.batch_norm=true give at least 2")
-        if not noisy and not epsilon_start and not epsilon_end:
+        if not (noisy and noise_sigma) and not epsilon_start and not epsilon_end:
+            without = "noise_sigma=0" if noisy else "noisy=false"
             raise ValueError(
-                "learner.noisy=false with learner.epsilon_start=0 explores nothing: give"
+                f"learner.{without} with learner.epsilon_start=0 explores nothing: give"
                 " learner.epsilon_start=1.0 learner.epsilon_end=0.01"
             )
         self.space = spec.observation_space
@@ -207,8 +208,7 @@ class DQN(Stored):
 
     def update(self, source: FrameReplay) -> dict[str, float]:
         """The gradient steps that are due; means of `METRICS`, {} if none was."""
-        due = self.pace.due(source)
-        if due <= 0 or len(source) == 0:
+        if len(source) == 0 or (due := self.pace.due(source)) <= 0:
             return {}
         total = torch.zeros(len(METRICS), device=self.device)
         beta = _anneal(self.beta, self.pace.seen)

@@ -66,7 +66,7 @@ class Learner(Protocol):
     """A policy and a value that improve: a `planners.interface.Prior` that explores.
 
     Attributes:
-      trains: True; False for the null learner, which has nothing of what follows but `greedy`.
+      trains: True; False for the null learner, which acts, and learns and remembers nothing.
       num_envs: Environments that it learns from, stepped together.
       has_value: Whether `value` is worth asking for.
       on_policy: Whether it can learn only from what its own policy did.

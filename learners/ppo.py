@@ -2,8 +2,8 @@
 
 Schulman et al. (2017), "Proximal Policy Optimization Algorithms", with what Huang et al. (2022),
 "The 37 implementation details of proximal policy optimization", found to be part of it: "detail"
-below, counted within their lists of core, Atari and continuous details. Atari details 1 to 5 and 7
-are the task's.
+below, counted within their lists of core, Atari and continuous details. Atari details 1, 2, 5 and 7
+are the task's; 3 and 4 are left out: an episode ends with the game, and nothing presses FIRE.
 """
 
 import math
@@ -184,6 +184,7 @@ class PPO(Stored):
         self, spec: Any, seed: int, device: str, env_steps: Natural | None, settings: Settings
     ):
         self.settings, self.env_steps, self.num_envs = settings, env_steps, settings.num_envs
+        self.discount = settings.discount
         self.spaces = spec.observation_space, spec.action_space
         self.device = torch.device(device)
         with torch.random.fork_rng(devices=[]):

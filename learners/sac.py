@@ -77,7 +77,7 @@ class SAC(Stored):
         twin: bool,
         reward_scale: Positive,
     ):
-        squashed.check_box(spec, "sac")
+        squashed.check_box(spec, "simba" if network == "simba" else "sac")
         self.box = squashed.ActionBox(spec.action_space)
         self.size = int(np.prod(spec.observation_space.shape))
         self.device, self.num_envs = torch.device(device), num_envs

@@ -43,6 +43,11 @@ class ActionBox:
     def __init__(self, space: Any):
         bounded = np.isfinite(space.low) & np.isfinite(space.high)
         low, high = np.where(bounded, space.low, -1.0), np.where(bounded, space.high, 1.0)
+        if (low == high).any():
+            at = np.flatnonzero(low == high)[0]
+            raise ValueError(
+                f"action {at} can only be {low.flat[at]}: leave it out of the task's actions"
+            )
         self.middle, self.half = (low + high) / 2, (high - low) / 2
         self.size = int(self.middle.size)
 

@@ -1,7 +1,7 @@
 """What receding-horizon planners share: how far they look, when they plan, what a plan is worth."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Self
 
 import numpy as np
 
@@ -28,6 +28,16 @@ class Carry:
     nominal: np.ndarray
     elites: np.ndarray
     planned: np.ndarray
+
+    def restarted(self, fresh: Any, begun: np.ndarray) -> Self:
+        """The same, and `fresh` where an episode begins, begun [B]: its nominal for elites."""
+        nominal = fresh.nominal[:, None, : self.elites.shape[2]]
+        return replace(
+            self,
+            nominal=choose(begun, fresh.nominal, self.nominal),
+            elites=choose(begun, nominal, self.elites),
+            planned=choose(begun, fresh.planned, self.planned),
+        )
 
 
 class RecedingHorizon:
@@ -87,6 +97,14 @@ class RecedingHorizon:
         low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
         self.middle, self.half_range = (low + high) / 2, (high - low) / 2
 
+    def init(self, batch: int) -> Any:
+        """The warm start of the first decision of an episode."""
+        raise NotImplementedError
+
+    def restart(self, carry: Any, begun: np.ndarray) -> Any:
+        """The warm start where only in some environments, begun [B], an episode begins."""
+        return carry.restarted(self.init(len(begun)), begun)
+
     def discount_of(self, prior: Prior) -> float:
         """The discount of a step, with a prior."""
         return prior.discount if self.discount is None else self.discount
@@ -108,6 +126,11 @@ class RecedingHorizon:
             value = prior.value(features.reshape(-1, features.shape[-1])).reshape(scores.shape)
             scores = scores + discount**horizon * continuation[..., -1] * value
         return np.where(np.isfinite(scores), scores, -np.inf)
+
+
+def choose(which: np.ndarray, these: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Rows [B, ...] of these where `which` [B], else of the others."""
+    return np.where(which.reshape(-1, *[1] * (others.ndim - 1)), these, others)
 
 
 def move_on(actions: np.ndarray, steps: int, axis: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from planners.backward import backward
-from planners.horizon import Latency, RecedingHorizon, Seconds
+from planners.horizon import Latency, RecedingHorizon, Seconds, choose
 from planners.interface import Plan, Prior, State, WorldModel
 from planners.noise import Noise
 from suites.parameters import Count, Discount, checked
@@ -93,6 +93,15 @@ class Carry:
     nominal: np.ndarray
     mu: np.ndarray
     delta: np.ndarray
+
+    def restarted(self, fresh: Any, begun: np.ndarray) -> "Carry":
+        """The same, and `fresh` where an episode begins, begun [B]."""
+        steps = self.nominal.shape[1]  # that the budget pays for
+        return Carry(
+            choose(begun, fresh.nominal[:, :steps], self.nominal),
+            choose(begun, fresh.mu, self.mu),
+            choose(begun, fresh.delta, self.delta),
+        )
 
 
 @dataclass(frozen=True)

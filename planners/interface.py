@@ -139,6 +139,8 @@ class Planner(Protocol):
       needs_derivatives: Whether it asks the model for them; absent: not.
       finds_policy: Whether its plans have a `policy`; absent: not.
       greedy: The same without exploration, for evaluation; absent: it does not explore.
+      restart: Of a carry, with `begun` [B]: the carry where only in some environments an episode
+        begins; absent: what it carries says by itself whether it fits the state.
     """
 
     plan_every: int

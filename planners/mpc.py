@@ -2,12 +2,20 @@
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from planners.categorical import CATEGORICAL, DiscreteMPC
-from planners.horizon import Carry, Latency, RecedingHorizon, Seconds, move_on, split_budget
+from planners.horizon import (
+    Carry,
+    Latency,
+    RecedingHorizon,
+    Seconds,
+    choose,
+    move_on,
+    split_budget,
+)
 from planners.ilqg import ILQG
 from planners.interface import Plan, Planner, Prior, State, TraceModel
 from planners.noise import Noise
@@ -26,11 +34,18 @@ class Explorer(Carry):
     """A warm start that knows where the episode has been.
 
     Attributes:
-      seen: Features [B, M, F] of the states of the last decisions; None before the first, and where
-        they are not needed.
+      seen: Features [B, M, F] of the states of the last decisions, NaN where those were of another
+        episode; None before the first, and where they are not needed.
     """
 
     seen: np.ndarray | None = None
+
+    def restarted(self, fresh: Any, begun: np.ndarray) -> Self:
+        """The same; where an episode begins, nothing was seen: NaN."""
+        carry = super().restarted(fresh, begun)
+        if carry.seen is not None:
+            carry.seen = choose(begun, np.full_like(carry.seen, np.nan), carry.seen)
+        return carry
 
 
 @dataclass
@@ -189,7 +204,10 @@ class MPC(RecedingHorizon):
         if not hasattr(model, "trace"):
             return None
         here = model.features(state)[:, None]
-        return here if carry.seen is None else np.concatenate([carry.seen, here], axis=1)
+        if carry.seen is None:
+            return here
+        before = np.where(np.isnan(carry.seen), here, carry.seen)
+        return np.concatenate([before, here], axis=1)
 
     def _guides(self, model: Any, prior: Prior, state: State, noise: Noise) -> np.ndarray:
         """Plans [B, G, H, A] of the prior's policy, which acts in what the model predicts."""

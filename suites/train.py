@@ -103,23 +103,25 @@ class Trainer:
         self._counted = self._counts()  # evaluation counts for itself
         while self.env_steps < until:
             self._decide()
-            begin = time.perf_counter()
+            begin = self._clock()
             self._update()
-            self.costs.update_seconds += time.perf_counter() - begin
+            self.costs.update_seconds += self._clock() - begin
             on_decision(self)
 
     def _decide(self) -> None:
         """One decision, held for as long as the planner says, and what it led to."""
         agent, task, batch = self.agent, self.task, self.task.num_envs
-        begin = time.perf_counter()
+        begin = self._clock()
         noise = Noise.together(batch, self.seed, self.decisions)
         if self._start.all():
             self._carry = agent.planner.init(batch)
+        elif self._start.any() and hasattr(agent.planner, "restart"):
+            self._carry = agent.planner.restart(self._carry, self._start)
         plan = self._plan(noise)
         action, label = plan.action, None
         if agent.reactive:
             action, label = agent.prior.mix(self._observation, action, noise), action
-        decided = time.perf_counter()
+        decided = self._clock()
         clipped = action if self._bounds is None else np.clip(action, *self._bounds)
         reward = np.zeros(batch)
         held = 0
@@ -150,7 +152,7 @@ class Trainer:
         self.decisions += 1
         self.costs.decisions += batch
         self.costs.act_seconds += decided - begin
-        self.costs.collect_seconds += time.perf_counter() - decided
+        self.costs.collect_seconds += self._clock() - decided
 
     def _update(self) -> None:
         """What there is to learn from the decisions so far."""
@@ -176,6 +178,10 @@ class Trainer:
         state = agent.model.begin(observation, self.task)
         plan, self._carry = agent.planner.plan(agent.model, agent.prior, state, self._carry, noise)
         return plan
+
+    def _clock(self) -> float:
+        """Seconds that pass, without those of compilation."""
+        return time.perf_counter() - self.meter.compile_seconds()
 
     def _check(self, what: str, values: np.ndarray) -> None:
         if values.dtype.kind == "f" and not np.isfinite(values).all():

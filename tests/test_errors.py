@@ -120,6 +120,11 @@ def test_an_optimizer_that_makes_no_sense_with_discrete_actions(command, optimiz
         ),
         (("agent=tdmpc2", "world_model.half=off"), "world_model.half is 'off': give true or false"),
         (("learner=rainbow", "task=toy-chain", "learner.noisy=false"), "explores nothing: give"),
+        (
+            ("learner=rainbow", "task=toy-chain", "learner.noise_sigma=0"),
+            "learner.noise_sigma=0 with learner.epsilon_start=0 explores nothing: give",
+        ),
+        (("learner=simba", "task=toy-chain"), "learner=simba needs continuous actions"),
         (("agent=pets", "planner=mcts", "planner.search=fmc"), "no learned world model tells"),
         (("planner=mcts", "planner.search=[iw]"), "planner.search is '['iw']': choose one of uct"),
     ],

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 from learning import make, make_spec, options, parameters, random_transitions, transitions
 
 from learners import squashed
@@ -53,6 +54,14 @@ def test_the_density_far_out_is_finite():
         torch.full((1, 2), 30.0), torch.zeros(1, 2), torch.zeros(1, 2)
     )
     assert torch.isfinite(log_probability).all()
+
+
+@pytest.mark.parametrize("name", ["sac", "td3"])
+def test_an_action_without_a_choice_is_refused(name):
+    spec = make_spec(2, 2)
+    spec.action_space = Box(np.array([-1.0, 0.5]), np.array([1.0, 0.5]), dtype=np.float64)
+    with pytest.raises(ValueError, match=r"action 1 can only be 0\.5: leave it out of"):
+        make(name, spec, **SMALL[name])
 
 
 def test_deviations_are_bounded():

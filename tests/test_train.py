@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ import torch
 from test_run import only, read, rows
 
 from suites import evaluate, rescore
+from suites.assembly import assemble, build
 from suites.checkpoints import load_state, trainings
+from suites.command import composing, from_words
+from suites.train import Trainer
 
 SMALL = (
     *("learner=td3", "task=pendulum", "learner.width=16", "learner.batch=16", "learner.warmup=20"),
@@ -115,6 +119,26 @@ def interrupt(monkeypatch, at: int) -> None:
         decide(self)
 
     monkeypatch.setattr(Trainer, "_decide", stop)
+
+
+def test_compilation_is_no_time_of_acting(tmp_path, monkeypatch):
+    spent = [0.0]
+    meter = SimpleNamespace(compile_seconds=lambda: spent[0])
+    monkeypatch.setattr("suites.train.time.perf_counter", lambda: spent[0])
+    with composing():
+        config = from_words([*SMALL[:4], "learner.warmup=0"]).config
+    _, agent = assemble(config, 1)
+    trainer = Trainer(agent, build("task", config, num_envs=1, threads=1), 0, tmp_path, meter)  # pyright: ignore
+    sample = agent.prior.sample
+
+    def compiling(features, noise):
+        spent[0] += 5.0
+        return sample(features, noise)
+
+    monkeypatch.setattr(agent.prior, "sample", compiling)
+    trainer._decide()
+    assert spent == [5.0]
+    assert trainer.costs.act_seconds == trainer.costs.collect_seconds == 0.0
 
 
 def test_without_the_replay_it_says_what_that_costs(command, tmp_path, monkeypatch):
