@@ -48,9 +48,10 @@ class Frontier:
     fraction: np.ndarray
 
 
-def marks(point: Point) -> str:
-    """The letters of what it knows that an agent in the real task would not."""
-    return "".join(MARKS[name] for name in point.privileges)
+def marks(*points: Point) -> str:
+    """The letters of what these know that an agent in the real task would not."""
+    known = {name for point in points for name in point.privileges}
+    return "".join(letter for name, letter in MARKS.items() if name in known)
 
 
 def final(points: Iterable[Point]) -> list[Point]:
@@ -183,7 +184,7 @@ def overall_table(points: list[Point], baseline: str | None) -> Table | None:
         told = [estimate(strata[method], of) for of in statistics.values()]
         said.add(told[0].method)
         better = None if method == against else improvement(strata[against], strata[method])
-        rows.append((method, marks(found[method][0]), told[0].n, *told, better))
+        rows.append((method, marks(*found[method]), told[0].n, *told, better))
     columns = ("method", "", "n", *statistics, f"P({against} is better)")
     notes = [
         f"[low, high]: {'; '.join(sorted(said))}",
@@ -205,11 +206,13 @@ def frontier(points: Sequence[tuple[Point, ...]], axis: str) -> Frontier | None:
     scores: list[Strata] = [[p.normalised if len(of) > 1 else p.scores for p in of] for of in known]
     counted = np.array([min(len(p.seeds) for p in of) >= ENOUGH for of in known])
     fraction = np.full(len(known), np.nan)
+    runs = [(of[0].method, *(tuple(p.seeds) for p in of)) for of in known]
     said = membership(costs, scores, how=Resampling(resamples=1))  # of all; resampled are fewer
     if counted.any():
         some = membership(
             [x for x, there in zip(costs, counted, strict=True) if there],
             [x for x, there in zip(scores, counted, strict=True) if there],
+            runs=[x for x, there in zip(runs, counted, strict=True) if there],
         )
         fraction[counted] = some.fraction
         said = Membership(said.cost, said.score, said.on, None, some.method)

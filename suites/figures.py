@@ -204,9 +204,9 @@ def profiles(points: list[Point]) -> Figure:
     found = everywhere(points)
     strata = {method: [point.normalised for point in of] for method, of in found.items()}
     if not strata:  # no method has run on all tasks
-        strata = {
-            p.method: [p.normalised] for p in final(points) if np.isfinite(p.normalised).all()
-        }
+        for point in final(points):
+            if np.isfinite(point.normalised).all():
+                strata.setdefault(point.method, []).append(point.normalised)
     figure, axes = _grid(1)
     highest = max((float(x.max()) for of in strata.values() for x in of), default=1.0)
     lowest = min((float(x.min()) for of in strata.values() for x in of), default=0.0)

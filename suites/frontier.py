@@ -1,6 +1,6 @@
 """What a score costs: the Pareto frontier, how surely a method is on it, and break-even points."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,30 +83,34 @@ def membership(
     scores: Sequence[Strata],
     statistic: Statistic = iqm,
     how: Resampling = DEFAULT,
+    runs: Sequence[Hashable] | None = None,
 ) -> Membership:
     """The frontier of K methods, and that of each of many resamples of their runs.
 
-    A run is drawn with its cost and its score; methods are drawn independently. The cost of a
+    A run is drawn with its cost and its score; methods are drawn independently, but for those that
+    are evaluations of the same runs: these are drawn once for all of them. The cost of a
     method is the mean over its runs, since costs add up, whatever the statistic of the scores.
 
     Args:
       costs, scores: For each method strata with the same runs.
       statistic: Of scores: `iqm`, `mean`, `median`.
       how: Of the bootstrap.
+      runs: What names the runs of each method; None: each has its own.
 
     Raises:
       ValueError: where costs and scores are not of the same runs.
     """
     rng = np.random.default_rng(how.seed)
     plain, drawn, least = [], [], []
-    for cost, score in zip(map(pool, costs), map(pool, scores), strict=True):
+    weights: dict[Hashable, np.ndarray] = {}
+    names = range(len(costs)) if runs is None else runs
+    for name, cost, score in zip(names, map(pool, costs), map(pool, scores), strict=True):
         if not np.array_equal(cost.sizes, score.sizes):
             raise ValueError("each run needs a cost and a score")
-        for weights, found in (
-            (even(cost.sizes), plain),
-            (resampled(cost.sizes, how.resamples, rng), drawn),
-        ):
-            found.append((mean(cost, weights), statistic(score, weights)))
+        if name not in weights:
+            weights[name] = resampled(cost.sizes, how.resamples, rng)
+        for weight, found in ((even(cost.sizes), plain), (weights[name], drawn)):
+            found.append((mean(cost, weight), statistic(score, weight)))
         least.append(cost.sizes.min())
     cost, score = np.array(plain).T
     on = pareto(_nine_digits(cost), _nine_digits(score))

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -172,6 +173,38 @@ def test_tasks_have_a_panel_together_where_most_methods_ran_on_all(tmp_path, eve
     drawn = figures.frontiers(points(load([tmp_path])), [], "cpu_seconds")
     titles = [axes.get_title() for axes in drawn.axes]
     assert ("all 2 tasks, normalised" in titles) == there
+
+
+def test_a_frontier_of_evaluations_of_the_same_runs(tmp_path):
+    """Each run's score grows by the same at no cost: the first evaluation is never on it."""
+    for seed, score in enumerate((100.0, 130.0, 160.0, 190.0)):
+        write_run(tmp_path, "cheetah-run", methods(3, 0)[0], seed, [score, score + 20.0])
+    (first, last) = sorted(points(load([tmp_path])), key=lambda point: point.env_steps)
+    same = replace(first, costs=last.costs)
+    found = comparison.frontier([(same,), (last,)], "cpu_seconds")
+    assert found is not None
+    np.testing.assert_array_equal(found.fraction, [0, 1])
+
+
+def test_profiles_are_of_all_tasks_of_a_method(tmp_path):
+    one, other = methods(3, 0)[:2]
+    for seed in range(3):
+        write_run(tmp_path, "cheetah-run", one, seed, [100.0, 100.0])
+        write_run(tmp_path, "walker-walk", one, seed, [100.0, 900.0])
+        write_run(tmp_path, "cheetah-run", other, seed, [100.0, 300.0])
+        write_run(tmp_path, "cartpole-swingup", other, seed, [100.0, 300.0])
+    (axes,) = figures.profiles(points(load([tmp_path]))).axes
+    assert axes.get_title() == "each on its tasks"
+    heights = [set(np.round(np.asarray(line.get_ydata()), 6)) for line in axes.get_lines()]
+    assert {0.0, 0.5, 1.0} in heights
+
+
+def test_marks_are_of_all_tasks(tmp_path):
+    write_run(tmp_path, "cheetah-run", methods(3, 0)[0], 0, [1.0, 2.0])
+    point = points(load([tmp_path]))[0]
+    seen = [replace(point, privileges=known) for known in (("simulator",), ("simulator", "RAM"))]
+    assert comparison.marks(*seen) == "SR"
+    assert comparison.marks(seen[0]) == "S"
 
 
 def test_the_same_files_each_time(compared, runs, tmp_path):

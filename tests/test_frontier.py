@@ -122,6 +122,20 @@ def test_equal_costs_are_equal_in_all_resamples():
     np.testing.assert_array_equal(found.fraction, [1, 1])
 
 
+def test_evaluations_of_the_same_runs_are_drawn_together():
+    """The later one is better by the same in each run: whichever are drawn, it is ahead."""
+    rng = np.random.default_rng(4)
+    cost, early = [np.full(5, 1.0)], [rng.normal(0, 1, 5)]
+    late = [early[0] + 0.2]
+    apart = membership([cost, cost], [early, late]).fraction
+    assert apart is not None
+    assert 0.2 < apart[0] < 0.8
+    together = membership([cost, cost], [early, late], runs=["sac", "sac"])
+    np.testing.assert_array_equal(together.fraction, [0, 1])
+    own = membership([cost, cost], [early, late], runs=["sac", "ppo"])
+    np.testing.assert_array_equal(own.fraction, apart)
+
+
 def test_methods_are_drawn_independently():
     """Two that are alike are each ahead half of the time; drawn together they always tie."""
     row = [np.random.default_rng(5).random(12)]

@@ -75,6 +75,15 @@ def test_the_benchmark_of_coverage(capsys):
         assert plain <= wide
 
 
+@pytest.mark.parametrize(
+    ("sizes", "paired"), [([2, 2], False), ([2, 3], False), ([2, 2], True), ([3, 3], True)]
+)
+def test_few_runs_of_many_comparisons_have_an_interval(sizes, paired):
+    confidence = expanded(sizes, 1 - 0.05 / 8, paired)
+    assert 0.99 < confidence < 1
+    Resampling(10, confidence)
+
+
 def test_expanded_confidence_by_hand():
     # n = 5 in two groups: Student's quantile of 8 degrees of freedom is 2.306, times sqrt(5 / 4).
     tail = 0.5 * math.erfc(2.306 * math.sqrt(1.25) / math.sqrt(2))

@@ -165,7 +165,7 @@ def expanded(sizes: Sequence[int], confidence: float, paired: bool) -> float:
     counted = sizes[: len(sizes) // 2] if paired else sizes
     quantile = stdtrit(sum(counted) - len(counted), 0.5 + confidence / 2)
     tail = NormalDist().cdf(-math.sqrt(least / (least - 1)) * float(quantile))
-    return 1 - 2 * tail
+    return min(1 - 2 * tail, math.nextafter(1.0, 0.0))  # of two runs that differ all is uncertain
 
 
 def confusion(strata: Strata, group: int, by: float, confidence: float = CONFIDENCE) -> Interval:
